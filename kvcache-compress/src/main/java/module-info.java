@@ -1,0 +1,4 @@
+/** How bytes are encoded. */
+module io.kvcache.compress {
+  requires transitive io.kvcache.core;
+}

@@ -1,0 +1,4 @@
+/** Where bytes live: off-heap memory and local disks. */
+module io.kvcache.tiers {
+  requires transitive io.kvcache.core;
+}
