@@ -163,7 +163,8 @@ public final class MemoryTier implements Tier {
   public synchronized void annotate(Map<EntryId, byte[]> notes) {
     requireOpen();
     notes.values().forEach(MemoryTier::requireNote);
-    notes.forEach((id, note) -> live.computeIfPresent(id, (same, kept) -> new Kept(kept.block, note.clone())));
+    notes
+        .forEach((id, note) -> live.computeIfPresent(id, (same, kept) -> new Kept(kept.block, note.clone())));
   }
 
   @Override
@@ -280,7 +281,8 @@ public final class MemoryTier implements Tier {
     for (int i = 0; i < partBytes.length; i++) {
       long most = claimed == null ? Long.MAX_VALUE / 2 / partBytes.length : claimed[i];
       if (partBytes[i] < 1 || partBytes[i] > most) {
-        throw new IllegalArgumentException("part " + i + " has " + partBytes[i] + " bytes, must be 1 to " + most);
+        throw new IllegalArgumentException(
+            "part " + i + " has " + partBytes[i] + " bytes, must be 1 to " + most);
       }
     }
   }

@@ -102,7 +102,8 @@ public abstract class TierContract {
     try (Tier tier = newTier(capacityBytes()); Arena arena = Arena.ofConfined()) {
       TierModel model = new TierModel(arena);
       long empty = tier.usage().usedBytes();
-      assertTrue(tier.create(Payloads.entry(0), NOTE, new long[] {capacityBytes() + 1}).isEmpty(), "over capacity");
+      assertTrue(tier.create(Payloads.entry(0), NOTE, new long[] {capacityBytes() + 1}).isEmpty(),
+          "over capacity");
       for (int round = 0; round < 3; round++) {
         long partBytes = Math.min(capacityBytes() / 100, 80_000) + round * 7000L;
         int stored = 0;
@@ -111,7 +112,8 @@ public abstract class TierContract {
           assertWithinCapacity(tier, "round " + round);
         }
         long bytes = stored * partBytes;
-        assertTrue(bytes > (tier.usage().capacityBytes() - empty) / 2, "full at " + bytes + " bytes of payload");
+        assertTrue(bytes > (tier.usage().capacityBytes() - empty) / 2,
+            "full at " + bytes + " bytes of payload");
         model.checkAllReads(tier, "full, round " + round);
         assertEquals(model.size(), tier.remove(model.entries().keySet()), "round " + round);
         model.entries().clear();
@@ -136,7 +138,8 @@ public abstract class TierContract {
       pending.write().close();
       model.checkRead(tier, id, 0, "after it was abandoned");
       model.checkInventory(tier, "after it was abandoned");
-      assertTrue(tier.create(id, NOTE, new long[] {capacityBytes()}).isEmpty(), "no room beside the older entry");
+      assertTrue(tier.create(id, NOTE, new long[] {capacityBytes()}).isEmpty(),
+          "no room beside the older entry");
       model.checkRead(tier, id, 1, "after a claim was refused");
     }
   }
@@ -152,7 +155,8 @@ public abstract class TierContract {
       model.checkRead(tier, sibling, 0, "other variant");
       model.checkRead(tier, id, 2, "no such part");
       MemorySegment page = arena.allocate(Tier.ALIGNMENT, Tier.ALIGNMENT);
-      assertInstanceOf(ReadResult.Missing.class, tier.read(id, 0, page, Deadline.never()), "target too small");
+      assertInstanceOf(ReadResult.Missing.class, tier.read(id, 0, page, Deadline.never()),
+          "target too small");
       assertInstanceOf(ReadResult.Missing.class, tier.read(id, -1, page, Deadline.never()), "negative part");
       assertEquals(0, tier.remove(List.of(sibling)), "removing nothing");
       assertEquals(0, tier.remove(List.of()), "removing no ids");
@@ -274,7 +278,7 @@ public abstract class TierContract {
       assertThrows(IllegalStateException.class, () -> tier.read(id, 0, target, Deadline.never()));
       assertThrows(IllegalStateException.class, () -> tier.remove(List.of(id)));
       assertThrows(IllegalStateException.class, () -> tier.annotate(Map.of(id, NOTE)));
-      assertThrows(IllegalStateException.class, () -> tier.inventory(entry -> { }));
+      assertThrows(IllegalStateException.class, () -> tier.inventory(entry -> {}));
       assertThrows(IllegalStateException.class, tier::flush);
       assertFalse(tier.name().isBlank());
     }

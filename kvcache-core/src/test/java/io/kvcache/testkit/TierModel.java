@@ -119,7 +119,8 @@ final class TierModel {
       return;
     }
     String where = at + ": " + id + " part " + part;
-    assertEquals(stored.partBytes[part], assertInstanceOf(ReadResult.Present.class, result, where).bytes(), where);
+    assertEquals(stored.partBytes[part], assertInstanceOf(ReadResult.Present.class, result, where).bytes(),
+        where);
     assertPayload(target.asSlice(0, stored.partBytes[part]), id, part, stored.version, where);
   }
 
@@ -149,8 +150,8 @@ final class TierModel {
   /** Replaces the notes of entries that are there. */
   void annotate(Tier tier, Map<EntryId, byte[]> notes) throws IOException {
     tier.annotate(notes);
-    notes.forEach((id, note) ->
-        entries.computeIfPresent(id, (same, old) -> new Stored(old.version, old.partBytes, note.clone())));
+    notes.forEach((id, note) -> entries.computeIfPresent(id,
+        (same, old) -> new Stored(old.version, old.partBytes, note.clone())));
   }
 
   /** One to four parts; lengths on both sides of pages and of what tiers treat as small. */

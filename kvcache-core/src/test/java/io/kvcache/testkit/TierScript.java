@@ -71,7 +71,8 @@ final class TierScript {
   private void store() throws IOException {
     long[] parts = TierModel.randomParts(random);
     if (!model.store(tier, anyId(), parts, TierModel.randomNote(random), at)) {
-      assertTrue(tier.usage().usedBytes() > tier.usage().capacityBytes() / 8, at + ": refused when nearly empty");
+      assertTrue(tier.usage().usedBytes() > tier.usage().capacityBytes() / 8,
+          at + ": refused when nearly empty");
     }
   }
 

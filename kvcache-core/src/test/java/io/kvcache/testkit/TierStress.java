@@ -176,7 +176,8 @@ final class TierStress {
     }
     try (TierView view = found.get()) {
       long first = check(register, view.part(0), 0, from, to);
-      assertEquals(first, check(register, view.part(1), 1, from, to), "seed=" + seed + ": two versions in a view");
+      assertEquals(first, check(register, view.part(1), 1, from, to),
+          "seed=" + seed + ": two versions in a view");
     }
   }
 
@@ -184,7 +185,8 @@ final class TierStress {
     long stream = Payloads.stream(register.id, part);
     long version = Payloads.version(bytes, register.id.key(), stream);
     long wrong = Payloads.mismatch(bytes, register.id.key(), stream, version);
-    assertEquals(-1, wrong, () -> "seed=" + seed + ": torn or foreign bytes in " + register.id + " part " + part);
+    assertEquals(-1, wrong,
+        () -> "seed=" + seed + ": torn or foreign bytes in " + register.id + " part " + part);
     assertPossible(register, version, from, to);
     return version;
   }

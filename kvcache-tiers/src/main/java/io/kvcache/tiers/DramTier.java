@@ -85,8 +85,9 @@ public final class DramTier implements Tier {
   public static DramTier open(long capacityBytes) {
     long most = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class).getTotalMemorySize();
     if (capacityBytes < MIN_CAPACITY_BYTES || capacityBytes > most) {
-      throw new IllegalArgumentException("capacityBytes is " + capacityBytes + ", must be " + MIN_CAPACITY_BYTES
-          + " to " + most + ", this machine's memory");
+      throw new IllegalArgumentException(
+          "capacityBytes is " + capacityBytes + ", must be " + MIN_CAPACITY_BYTES
+              + " to " + most + ", this machine's memory");
     }
     return new DramTier(capacityBytes);
   }
@@ -203,7 +204,8 @@ public final class DramTier implements Tier {
       arena.close();
     }
     if (first && open != 0) {
-      throw new IllegalStateException(open + " writes or views of tier dram still open; " + handles.describe());
+      throw new IllegalStateException(
+          open + " writes or views of tier dram still open; " + handles.describe());
     }
   }
 

@@ -30,7 +30,8 @@ class DramTierTest extends TierContract {
   }
 
   @ParameterizedTest
-  @ValueSource(longs = {Long.MIN_VALUE, -1, 0, 4095, DramTier.MIN_CAPACITY_BYTES - 1, 1L << 50, Long.MAX_VALUE})
+  @ValueSource(
+      longs = {Long.MIN_VALUE, -1, 0, 4095, DramTier.MIN_CAPACITY_BYTES - 1, 1L << 50, Long.MAX_VALUE})
   void rejectsAbsurdCapacity(long capacity) {
     String message = assertThrows(IllegalArgumentException.class, () -> DramTier.open(capacity)).getMessage();
     assertTrue(message.contains("is " + capacity + ","), message);
@@ -124,7 +125,8 @@ class DramTierTest extends TierContract {
   void heapObjectsAreBounded() throws IOException {
     try (Tier tier = DramTier.open(CAPACITY)) {
       int stored = 0;
-      for (Optional<TierWrite> write = claimPage(tier, 0); write.isPresent(); write = claimPage(tier, stored)) {
+      for (Optional<TierWrite> write = claimPage(tier, 0); write.isPresent();
+          write = claimPage(tier, stored)) {
         write.get().commit(new long[] {1});
         stored++;
       }

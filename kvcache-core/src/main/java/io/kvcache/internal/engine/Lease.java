@@ -44,7 +44,8 @@ final class Lease implements KvLease {
     this.chunkTokens = shared.plan.layout().chunkTokens();
     this.held = chunks.isEmpty() ? null : chunks.getLast().position().below();
     for (Found found : chunks) {
-      Source source = Source.open(shared, new EntryId(found.key(), found.stored().variantClass()), found.stored());
+      Source source =
+          Source.open(shared, new EntryId(found.key(), found.stored().variantClass()), found.stored());
       if (source == null) {
         shared.missing(found.position(), found.stored());
         break;
@@ -84,7 +85,8 @@ final class Lease implements KvLease {
           && sources.get(chunk).stored().codec() == stored.codec();
       if (!same) {
         Compressor codec = shared.codecs.get(stored.codec());
-        runs.add(new Run(first * chunkTokens, (chunk - first) * chunkTokens, shared.tiers.get(stored.tier()).name(),
+        runs.add(new Run(first * chunkTokens, (chunk - first) * chunkTokens,
+            shared.tiers.get(stored.tier()).name(),
             codec.name(), codec.fidelity()));
         first = chunk;
       }
@@ -109,7 +111,8 @@ final class Lease implements KvLease {
 
   private static void requireRoom(MemorySegment segment, long least, String name) {
     if (segment.byteSize() < least) {
-      throw new IllegalArgumentException(name + " have " + segment.byteSize() + " bytes, must be at least " + least);
+      throw new IllegalArgumentException(
+          name + " have " + segment.byteSize() + " bytes, must be at least " + least);
     }
     if (least > 0 && segment.isReadOnly()) {
       throw new IllegalArgumentException(name + " are read-only");
