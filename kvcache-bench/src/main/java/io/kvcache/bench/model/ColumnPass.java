@@ -12,6 +12,11 @@ final class ColumnPass {
   /** Columns of a block at most: long loops, while a block's activations still fit the L2 cache. */
   private static final int MAX_COLUMNS = 256;
 
+  /** Blocks that a short run is cut into for the sake of several threads, if each gets this many columns. */
+  private static final int SHORT_RUN_BLOCKS = 4;
+
+  private static final int MIN_COLUMNS = 32;
+
   /** Consecutive tokens and their activations. */
   private static final class Block {
     final int firstToken;
@@ -82,10 +87,12 @@ final class ColumnPass {
     Arrays.setAll(scratch, i -> new Scratch(config, blocks[0].columns, entries));
   }
 
-  /** Cuts the tokens into blocks of nearly equal size, the first being the largest, and embeds them. */
+  /**
+   * Cuts the tokens into blocks of nearly equal size, the first being the largest, and embeds them. The number
+   * of threads has no say, since attention scores are summed up block by block.
+   */
   private Block[] cut(int[] tokenIds) {
-    // At least one block per thread; more, smaller ones would only shorten the loops.
-    int count = Math.max(workers.threads(), (tokens - 1) / MAX_COLUMNS + 1);
+    int count = Math.max((tokens - 1) / MAX_COLUMNS + 1, Math.min(SHORT_RUN_BLOCKS, tokens / MIN_COLUMNS));
     int columns = (tokens - 1) / count + 1;
     Block[] cut = new Block[(tokens - 1) / columns + 1];
     for (int b = 0; b < cut.length; b++) {
@@ -174,7 +181,7 @@ final class ColumnPass {
       mass[task] = attention.attend(kvHead, block.queries, block.attended, block.columns, firstRecorded);
     });
     for (int task = 0; scores != null && task < mass.length; task++) {
-      if (mass[task] != null) { // summed here, so that the order does not depend on the threads
+      if (mass[task] != null) { // summed here rather than by the threads, to keep one order
         int kvHead = task % kvHeads;
         scores.add(layer, kvHead, state.positions(layer, kvHead, state.length() + tokens), mass[task]);
       }

@@ -119,6 +119,16 @@ public final class ModelWeights {
     return embedding.row(token);
   }
 
+  /** Gains of the normalisation before the output matrix, [width]. */
+  float[] finalGains() {
+    return finalGains;
+  }
+
+  /** The output matrix, [vocabulary][width]. */
+  Matrix logitsMatrix() {
+    return logits;
+  }
+
   /** The scores of all tokens to come next, given the last layer's output for one token. */
   float[] logits(float[] x) {
     float[] normal = new float[config.width()];

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.ForkJoinTask;
+import java.util.concurrent.ForkJoinWorkerThread;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /** A fixed number of threads, the caller being one of them, that share out numbered tasks. */
@@ -13,13 +14,22 @@ final class Workers implements AutoCloseable {
     void run(int index, int runner);
   }
 
+  /** Beginning of the helper threads' names. */
+  static final String THREAD_PREFIX = "kvcache-model-";
+
   private final int threads;
   private final ForkJoinPool helpers;
 
   /** Starts {@code threads - 1} daemon threads on demand. */
   Workers(int threads) {
     this.threads = threads;
-    helpers = threads > 1 ? new ForkJoinPool(threads - 1) : null;
+    helpers = threads > 1 ? new ForkJoinPool(threads - 1, Workers::newThread, null, false) : null;
+  }
+
+  private static ForkJoinWorkerThread newThread(ForkJoinPool pool) {
+    ForkJoinWorkerThread thread = ForkJoinPool.defaultForkJoinWorkerThreadFactory.newThread(pool);
+    thread.setName(THREAD_PREFIX + thread.threadId());
+    return thread;
   }
 
   int threads() {
