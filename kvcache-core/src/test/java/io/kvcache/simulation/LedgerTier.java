@@ -1,30 +1,21 @@
 package io.kvcache.simulation;
 
-import io.kvcache.spi.Deadline;
 import io.kvcache.spi.EntryId;
-import io.kvcache.spi.ReadResult;
 import io.kvcache.spi.Tier;
-import io.kvcache.spi.TierEntry;
-import io.kvcache.spi.TierTrait;
-import io.kvcache.spi.TierUsage;
-import io.kvcache.spi.TierView;
 import io.kvcache.spi.TierWrite;
+import io.kvcache.testkit.ForwardingTier;
 import java.io.IOException;
-import java.lang.foreign.MemorySegment;
 import java.util.Collection;
 import java.util.HashSet;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.function.Consumer;
 
 /** Keeps a record of the entries that the cache itself removed or replaced: what else is missing was lost. */
-class LedgerTier implements Tier {
-  private final Tier inner;
+final class LedgerTier extends ForwardingTier {
   private final Set<EntryId> touched = new HashSet<>();
 
   LedgerTier(Tier inner) {
-    this.inner = inner;
+    super(inner);
   }
 
   Set<EntryId> touched() {
@@ -36,59 +27,14 @@ class LedgerTier implements Tier {
   }
 
   @Override
-  public String name() {
-    return inner.name();
-  }
-
-  @Override
-  public Set<TierTrait> traits() {
-    return inner.traits();
-  }
-
-  @Override
-  public TierUsage usage() {
-    return inner.usage();
-  }
-
-  @Override
   public Optional<TierWrite> create(EntryId id, byte[] note, long[] partBytes) throws IOException {
     touched.add(id);
-    return inner.create(id, note, partBytes);
-  }
-
-  @Override
-  public ReadResult read(EntryId id, int part, MemorySegment target, Deadline deadline) {
-    return inner.read(id, part, target, deadline);
-  }
-
-  @Override
-  public Optional<TierView> view(EntryId id) {
-    return inner.view(id);
+    return super.create(id, note, partBytes);
   }
 
   @Override
   public int remove(Collection<EntryId> ids) throws IOException {
     touched.addAll(ids);
-    return inner.remove(ids);
-  }
-
-  @Override
-  public void annotate(Map<EntryId, byte[]> notes) throws IOException {
-    inner.annotate(notes);
-  }
-
-  @Override
-  public void inventory(Consumer<TierEntry> entries) throws IOException {
-    inner.inventory(entries);
-  }
-
-  @Override
-  public void flush() throws IOException {
-    inner.flush();
-  }
-
-  @Override
-  public void close() throws IOException {
-    inner.close();
+    return super.remove(ids);
   }
 }
