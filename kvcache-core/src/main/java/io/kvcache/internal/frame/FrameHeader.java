@@ -220,7 +220,13 @@ public final class FrameHeader {
     return FramePlan.sha256(bytes.toArray(Wire.BYTE));
   }
 
-  byte[] parentHash() {
+  /** Copies the header part, as it is. */
+  public void copyTo(MemorySegment target) {
+    MemorySegment.copy(bytes, 0, target, 0, bytes.byteSize());
+  }
+
+  /** Hash of the full variant this one was made from; zeros for none. */
+  public byte[] parentHash() {
     return bytes.asSlice(PARENT_HASH_AT, HASH_BYTES).toArray(Wire.BYTE);
   }
 
