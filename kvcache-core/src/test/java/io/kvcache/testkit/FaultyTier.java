@@ -70,7 +70,7 @@ public final class FaultyTier implements Tier {
 
   /** Wraps {@code inner}, which it closes; no fault until {@link #set}, delays do nothing. */
   public FaultyTier(Tier inner, long seed) {
-    this(inner, seed, 0, nanos -> { });
+    this(inner, seed, 0, nanos -> {});
   }
 
   /**

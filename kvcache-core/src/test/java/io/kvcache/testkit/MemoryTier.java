@@ -163,8 +163,8 @@ public final class MemoryTier implements Tier {
   public synchronized void annotate(Map<EntryId, byte[]> notes) {
     requireOpen();
     notes.values().forEach(MemoryTier::requireNote);
-    notes.forEach((id, note) ->
-        live.computeIfPresent(id, (same, kept) -> new Kept(kept.block, note.clone())));
+    notes
+        .forEach((id, note) -> live.computeIfPresent(id, (same, kept) -> new Kept(kept.block, note.clone())));
   }
 
   @Override

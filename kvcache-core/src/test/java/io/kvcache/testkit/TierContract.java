@@ -279,7 +279,7 @@ public abstract class TierContract {
       assertThrows(IllegalStateException.class, () -> tier.read(id, 0, target, Deadline.never()));
       assertThrows(IllegalStateException.class, () -> tier.remove(List.of(id)));
       assertThrows(IllegalStateException.class, () -> tier.annotate(Map.of(id, NOTE)));
-      assertThrows(IllegalStateException.class, () -> tier.inventory(entry -> { }));
+      assertThrows(IllegalStateException.class, () -> tier.inventory(entry -> {}));
       assertThrows(IllegalStateException.class, tier::flush);
       assertFalse(tier.name().isBlank());
     }

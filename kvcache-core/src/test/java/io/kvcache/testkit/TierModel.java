@@ -148,8 +148,8 @@ final class TierModel {
   /** Replaces the notes of entries that are there. */
   void annotate(Tier tier, Map<EntryId, byte[]> notes) throws IOException {
     tier.annotate(notes);
-    notes.forEach((id, note) ->
-        entries.computeIfPresent(id, (same, old) -> new Stored(old.version, old.partBytes, note.clone())));
+    notes.forEach((id, note) -> entries.computeIfPresent(id,
+        (same, old) -> new Stored(old.version, old.partBytes, note.clone())));
   }
 
   /** One to four parts; lengths on both sides of pages and of what tiers treat as small. */
