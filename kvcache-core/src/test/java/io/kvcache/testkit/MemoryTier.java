@@ -23,8 +23,8 @@ import java.util.Set;
 import java.util.function.Consumer;
 
 /**
- * The simplest tier that keeps the contract: one lock, entries in insertion order, every call deterministic. Its
- * medium is ordinary memory, which it gives back poisoned; {@link #crash} stages a power loss.
+ * The simplest tier that keeps the contract: one lock, entries in insertion order, every call deterministic.
+ * Its medium is ordinary memory, which it gives back poisoned; {@link #crash} stages a power loss.
  *
  * <p>Ownership: memory is freed by the collector once tier, writes and views are unreachable; nothing need be
  * closed to avoid a leak, {@link #openHandles} says what was not.
@@ -203,8 +203,8 @@ public final class MemoryTier implements Tier {
   }
 
   /**
-   * Ends this tier as a power loss would and opens what is left: what was committed before the last flush and not
-   * removed since, in a durable tier; nothing in a volatile one.
+   * Ends this tier as a power loss would and opens what is left: what was committed before the last flush and
+   * not removed since, in a durable tier; nothing in a volatile one.
    */
   public synchronized MemoryTier crash() {
     requireOpen();
