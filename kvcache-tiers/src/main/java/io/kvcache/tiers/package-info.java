@@ -1,0 +1,2 @@
+/** Tiers on local media: {@link io.kvcache.tiers.SsdTier} on disks. */
+package io.kvcache.tiers;
