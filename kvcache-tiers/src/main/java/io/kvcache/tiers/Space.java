@@ -21,7 +21,7 @@ final class Space {
   private final long filePages;
   private final long growPages;
   private final ExtentFiles files;
-  private final FreeRuns free = new FreeRuns();
+  private final FreeExtents free = new FreeExtents();
   private final TreeMap<Integer, Long> lengths = new TreeMap<>();
   private long lengthPages;
   private long claimedPages;
@@ -89,7 +89,7 @@ final class Space {
   synchronized List<Extent> allocate(long pages) throws IOException {
     List<Extent> extents = new ArrayList<>();
     try {
-      for (long left = pages; left > 0; ) {
+      for (long left = pages; left > 0;) {
         Extent extent = next(Math.min(left, filePages));
         extents.add(extent);
         left -= extent.pages();
@@ -112,7 +112,7 @@ final class Space {
   /** While opening: takes the pages, by file, and the index bytes that entries have. */
   synchronized void restore(Map<Integer, BitSet> usedPages, long usedIndexBytes) {
     usedPages.forEach((file, used) -> {
-      for (int from = used.nextSetBit(0); from >= 0; ) {
+      for (int from = used.nextSetBit(0); from >= 0;) {
         int to = used.nextClearBit(from);
         free.takeRange(address(file, from), to - from);
         from = used.nextSetBit(to);
@@ -141,7 +141,7 @@ final class Space {
     if (start >= 0) {
       return extent(start, pages);
     }
-    FreeRuns.Run longest = free.takeLongest();
+    FreeExtents.Run longest = free.takeLongest();
     assert longest != null : "claimed pages are not there";
     return extent(longest.start(), longest.pages());
   }
@@ -153,7 +153,8 @@ final class Space {
       number++;
     }
     long length = lengths.getOrDefault(number, 0L);
-    long step = Math.min(Math.max(wanted, growPages), Math.min(filePages - length, roomBytes() / Pages.BYTES));
+    long step =
+        Math.min(Math.max(wanted, growPages), Math.min(filePages - length, roomBytes() / Pages.BYTES));
     files.grow(number, length + step);
     lengths.put(number, length + step);
     lengthPages += step;
@@ -164,7 +165,7 @@ final class Space {
     long left = pages;
     for (int number : lengths.descendingKeySet()) {
       long length = lengths.get(number);
-      FreeRuns.Run tail = length == 0 ? null : free.endingAt(address(number, length));
+      FreeExtents.Run tail = length == 0 ? null : free.endingAt(address(number, length));
       if (tail != null && left > 0) {
         long cut = Math.min(left, tail.pages());
         files.truncate(number, length - cut);

@@ -10,7 +10,7 @@ import java.util.Optional;
  */
 final class Staging implements AutoCloseable {
   private final long bytes;
-  private final FreeRuns free = new FreeRuns();
+  private final FreeExtents free = new FreeExtents();
   private final Arena arena = Arena.ofShared();
   private MemorySegment memory;
 
