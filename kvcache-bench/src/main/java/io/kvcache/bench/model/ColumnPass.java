@@ -15,7 +15,7 @@ final class ColumnPass {
   /** Blocks that a short run is cut into for the sake of several threads, if each gets this many columns. */
   private static final int SHORT_RUN_BLOCKS = 4;
 
-  private static final int MIN_COLUMNS = 32;
+  private static final int MIN_COLUMNS = 128;
 
   /** Consecutive tokens and their activations. */
   private static final class Block {

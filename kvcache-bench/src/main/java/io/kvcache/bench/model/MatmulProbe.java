@@ -33,7 +33,7 @@ public final class MatmulProbe {
     workers.forEach(SIZE / BLOCK, (task, runner) -> {
       for (int k = 0; k < SIZE; k += BLOCK) {
         for (int row = task * BLOCK; row < (task + 1) * BLOCK; row++) {
-          Kernels.accumulate(c[row], 0, SIZE, a[row], k, b, k, BLOCK);
+          Kernels.accumulate(c[row], SIZE, a[row], k, b, k, BLOCK);
         }
       }
     });
