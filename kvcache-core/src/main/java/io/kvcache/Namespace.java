@@ -91,7 +91,8 @@ public record Namespace(
   /** The bytes the chain of chunk keys starts from; see {@code FORMAT.md}. */
   byte[] encoded() {
     byte[][] fields = {
-      utf8(model), utf8(adapter), utf8(ropeScaling), utf8(engine), encodedRank(), layout.encoded(), tenantSalt.bytes
+      utf8(model), utf8(adapter), utf8(ropeScaling), utf8(engine), encodedRank(), layout.encoded(),
+      tenantSalt.bytes
     };
     int length = 0;
     for (byte[] field : fields) {
