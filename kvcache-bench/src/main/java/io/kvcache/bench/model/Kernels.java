@@ -3,10 +3,10 @@ package io.kvcache.bench.model;
 /**
  * The inner loops.
  *
- * <p>Written so that C2 vectorises them: loops start at 0, all arrays are indexed by the loop variable alone, and
- * each loop stores to one array. (Measured: a start that is a variable, or a second store, makes C2 give up, at
- * a quarter of the speed.) Only the
- * order of operations on one output element matters for its bits, so that scalar and vectorised runs agree.
+ * <p>Written so that C2 vectorises them: loops start at 0, all arrays are indexed by the loop variable alone,
+ * and each loop stores to one array. (Measured: with a start that is a variable, or with a second store, C2
+ * gives up, and the loop runs at a quarter of its speed.) Only the order of operations on one output element
+ * matters for its bits, so that scalar and vectorised runs agree.
  */
 final class Kernels {
   static final float RMS_EPSILON = 1e-5f;
@@ -56,8 +56,8 @@ final class Kernels {
   }
 
   /**
-   * e^x with a relative error below 2e-5 for x in [-16, 16], as (e^(x/64))^64: without the usual assembly of an
-   * exponent from bits, which C2 does not vectorise.
+   * e^x with a relative error below 2e-5 for x in [-16, 16], as (e^(x/64))^64: without the usual assembly of
+   * an exponent from bits, which C2 does not vectorise.
    */
   static float exp(float x) {
     float y = Math.max(-EXP_LIMIT, Math.min(EXP_LIMIT, x)) * (1f / 64);

@@ -18,7 +18,7 @@ class KernelsTest {
     assertTrue(Float.isFinite(Kernels.exp(1e30f)));
   }
 
-  /** Goal: one order of summation. Method: any number of rows and columns against the plain loop, to the bit. */
+  /** Goal: one order of summation. Method: any number of rows and columns against the plain loop. */
   @Test
   void accumulateSumsInOrderWhateverTheShape() {
     SplittableRandom random = new SplittableRandom(3);
