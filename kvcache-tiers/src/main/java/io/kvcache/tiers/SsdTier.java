@@ -466,7 +466,8 @@ public final class SsdTier implements Tier {
   IOException fail(IOException cause) {
     if (failure == null) {
       failure = cause;
-      LOG.log(Level.WARNING, "tier {0} in {1} takes no more writes: {2}", name, directory, cause.getMessage());
+      LOG.log(Level.WARNING, "tier {0} in {1} takes no more writes: {2}", name, directory,
+          cause.getMessage());
     }
     return cause;
   }
