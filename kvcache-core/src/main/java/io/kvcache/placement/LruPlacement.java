@@ -166,4 +166,9 @@ public final class LruPlacement implements PlacementPolicy {
     }
     return segment.hasChildren() ? Optional.empty() : Optional.of(new Move.Drop(segment, tier));
   }
+
+  @Override
+  public int persistAs(SegmentView segment, int tier) {
+    return at(tier).codec();
+  }
 }

@@ -5,8 +5,9 @@ import io.kvcache.KvShape;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Encodes one half of one layer of one chunk at a time. Implementations are stateless and thread-safe; the same
- * input gives the same bytes on every machine.
+ * Encodes one half of one layer of one chunk at a time. Implementations are stateless and thread-safe. Stored
+ * bytes decode to the same result on every machine. Encoding is deterministic within a process; general-purpose
+ * coders inside a codec may find another, equally valid encoding on another machine.
  */
 public interface Compressor {
   /**

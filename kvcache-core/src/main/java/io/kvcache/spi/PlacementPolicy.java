@@ -50,4 +50,12 @@ public interface PlacementPolicy {
    * @return operations that free as much, or as much as is possible; never on a busy segment
    */
   List<Move> plan(int tier, long bytes, long nowNanos);
+
+  /**
+   * How a segment is encoded when the caller wants it kept in a durable tier.
+   *
+   * @param tier index of the durable tier
+   * @return number of the encoding
+   */
+  int persistAs(SegmentView segment, int tier);
 }

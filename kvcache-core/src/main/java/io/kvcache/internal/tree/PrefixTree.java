@@ -79,6 +79,12 @@ public final class PrefixTree {
     return position.chunk() + 1 < segment.firstChunk() + segment.chunks() || segment.hasChildren();
   }
 
+  /** Whether more than one context goes on behind this chunk. */
+  public boolean branchesBehind(Position position) {
+    Segment segment = position.segment();
+    return position.chunk() + 1 == segment.firstChunk() + segment.chunks() && segment.children().size() > 1;
+  }
+
   /**
    * Makes sure that the context {@code keys} is in the tree.
    *
@@ -96,9 +102,10 @@ public final class PrefixTree {
         path = match(root, keys);
         at = endAt(path.getLast());
       } else {
-        boolean joins = at.chunks() > 0 && at.chunks() < maxSegmentChunks && !at.hasChildren() && !at.migrating();
+        boolean joins =
+            at.chunks() > 0 && at.chunks() < maxSegmentChunks && !at.hasChildren() && !at.migrating();
         if (!joins || (at != mine && !joinable.test(at))) {
-          at = newSegment(at, at.firstChunk() + at.chunks());
+          at = newSegment(root, at, at.firstChunk() + at.chunks());
           mine = at;
         }
         append(root, at, key);
@@ -109,12 +116,12 @@ public final class PrefixTree {
   }
 
   private Segment root(ChunkKey root) {
-    return roots.computeIfAbsent(root, key -> new Segment(nextId++, null, 0, decayPerNano));
+    return roots.computeIfAbsent(root, key -> new Segment(nextId++, root, null, 0, decayPerNano));
   }
 
-  private Segment newSegment(Segment above, int firstChunk) {
+  private Segment newSegment(ChunkKey root, Segment above, int firstChunk) {
     segments++;
-    return new Segment(nextId++, above, firstChunk, decayPerNano);
+    return new Segment(nextId++, root, above, firstChunk, decayPerNano);
   }
 
   private void append(ChunkKey root, Segment segment, ChunkKey key) {
@@ -137,7 +144,11 @@ public final class PrefixTree {
     if (count == segment.chunks()) {
       return segment;
     }
-    Segment upper = newSegment(segment.above(), segment.firstChunk());
+    Segment upper = newSegment(segment.root(), segment.above(), segment.firstChunk());
+    if (segment.above() == null) {
+      orphans.values().forEach(waiting -> waiting.values().forEach(list -> list.replaceAll(
+          orphan -> orphan == segment ? upper : orphan)));
+    }
     segment.splitInto(upper, count);
     events.accept(new PlacementEvent.Split(upper, segment));
     return upper;
@@ -159,9 +170,11 @@ public final class PrefixTree {
     boolean joins = at != null && at.chunks() > 0 && at.chunks() < maxSegmentChunks && !at.hasChildren();
     if (!joins) {
       Segment above = at;
-      at = newSegment(above, chunkIndex);
+      at = newSegment(root, above, chunkIndex);
       if (above == null) {
-        orphans.computeIfAbsent(root, r -> new HashMap<>()).computeIfAbsent(previous, k -> new ArrayList<>()).add(at);
+        at.orphan(previous);
+        orphans.computeIfAbsent(root, r -> new HashMap<>()).computeIfAbsent(previous, k -> new ArrayList<>())
+            .add(at);
       }
     }
     append(root, at, key);
@@ -197,14 +210,31 @@ public final class PrefixTree {
     }
   }
 
+  /** Says whether a migration works on a segment; parts split off it meanwhile share the mark. */
+  public void markMigrating(Segment segment, int firstChunk, boolean now) {
+    for (Segment part = segment; part != null && part.firstChunk() + part.chunks() > firstChunk;
+        part = part.above()) {
+      part.setMigrating(now);
+    }
+    if (!now) {
+      prune(segment);
+    }
+  }
+
   private void prune(Segment from) {
     Segment segment = from;
-    while (segment != null && !segment.detached() && segment.empty() && !segment.hasChildren() && !segment.busy()) {
+    while (segment != null && (segment.detached() || useless(segment))) {
       Segment above = segment.above();
-      unlink(segment);
-      gone(segment);
+      if (!segment.detached()) {
+        unlink(segment);
+        gone(segment);
+      }
       segment = above;
     }
+  }
+
+  private static boolean useless(Segment segment) {
+    return segment.empty() && !segment.hasChildren() && !segment.busy();
   }
 
   private void unlink(Segment segment) {
@@ -213,7 +243,8 @@ public final class PrefixTree {
     } else if (segment.chunks() == 0) {
       roots.values().remove(segment);
     } else {
-      orphans.values().forEach(waiting -> waiting.values().removeIf(list -> list.remove(segment) && list.isEmpty()));
+      orphans.values()
+          .forEach(waiting -> waiting.values().removeIf(list -> list.remove(segment) && list.isEmpty()));
     }
   }
 

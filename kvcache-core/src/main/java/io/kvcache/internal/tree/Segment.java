@@ -20,8 +20,10 @@ public final class Segment implements SegmentView {
   private static final int KEY_WORDS = 4;
 
   private final long id;
+  private final ChunkKey root;
   private final double decayPerNano;
   private Segment parent;
+  private ChunkKey orphanOf;
   private int firstChunk;
   private int chunks;
   private long[] keys = new long[0];
@@ -33,9 +35,10 @@ public final class Segment implements SegmentView {
   private double frequency;
   private long lastUseNanos;
 
-  /** A root when {@code parent} is null and it stays without chunks. */
-  Segment(long id, Segment parent, int firstChunk, double decayPerNano) {
+  /** The root of a namespace when {@code parent} is null and it stays without chunks. */
+  Segment(long id, ChunkKey root, Segment parent, int firstChunk, double decayPerNano) {
     this.id = id;
+    this.root = root;
     this.parent = parent;
     this.firstChunk = firstChunk;
     this.decayPerNano = decayPerNano;
@@ -44,6 +47,24 @@ public final class Segment implements SegmentView {
   @Override
   public long id() {
     return id;
+  }
+
+  /** What the key chain of the namespace starts from. */
+  public ChunkKey root() {
+    return root;
+  }
+
+  /** The key the first chunk follows. */
+  public ChunkKey previous() {
+    if (parent == null) {
+      return orphanOf;
+    }
+    return parent.chunks == 0 ? root : parent.key(parent.chunks - 1);
+  }
+
+  /** Says that the chunk this one follows, which has this key, is lost. */
+  void orphan(ChunkKey missing) {
+    orphanOf = missing;
   }
 
   @Override
@@ -79,6 +100,7 @@ public final class Segment implements SegmentView {
     }
     children.put(child.key(0), child);
     child.parent = this;
+    child.orphanOf = null;
   }
 
   void removeChild(Segment child) {
@@ -215,7 +237,13 @@ public final class Segment implements SegmentView {
     }
   }
 
-  boolean migrating() {
+  /** Whether a look-up or a claim holds it. */
+  public boolean leased() {
+    return leases > 0;
+  }
+
+  /** Whether a migration works on it. */
+  public boolean migrating() {
     return migrating;
   }
 
@@ -242,12 +270,14 @@ public final class Segment implements SegmentView {
     return frequency * Math.exp(-decayPerNano * Math.max(0, nowNanos - lastUseNanos));
   }
 
-  void use(long nowNanos) {
+  /** Counts a use. */
+  public void use(long nowNanos) {
     frequency = frequency(nowNanos) + 1;
     lastUseNanos = nowNanos;
   }
 
-  void restoreUse(double count, long atNanos) {
+  /** Takes over what was known of its use before a restart; the most recent and frequent of its chunks counts. */
+  public void restoreUse(double count, long atNanos) {
     frequency = Math.max(frequency, count);
     lastUseNanos = Math.max(lastUseNanos, atNanos);
   }
@@ -267,6 +297,7 @@ public final class Segment implements SegmentView {
         variants.remove(variant);
       }
     }
+    upper.orphanOf = orphanOf;
     upper.leases = leases;
     upper.migrating = migrating;
     upper.frequency = frequency;
