@@ -1,5 +1,8 @@
 package io.kvcache.bench.limits;
 
+import io.kvcache.tiers.DramTier;
+import io.kvcache.tiers.SsdTier;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -24,8 +27,19 @@ final class Groups {
    */
   static List<Entry> all(long memoryBytes, Path directory, long fileBytes) {
     return List.of(
-        new Entry("memory", () -> new MemoryProbes(memoryBytes)),
+        new Entry("memory", () -> new MemoryProbes(memoryBytes).and(() -> dram(memoryBytes))),
         new Entry("loopback", () -> new LoopbackProbes(memoryBytes)),
-        new Entry("disk", () -> new DiskProbes(directory, fileBytes)));
+        new Entry("disk", () -> new DiskProbes(directory, fileBytes)
+            .and(() -> ssd(directory, Math.min(memoryBytes, fileBytes)))));
+  }
+
+  private static ProbeGroup dram(long bytes) {
+    return new TierProbes(DramTier.open(TierProbes.capacityFor(bytes)), bytes);
+  }
+
+  private static ProbeGroup ssd(Path directory, long bytes) throws IOException {
+    ScratchDirectory scratch = new ScratchDirectory(directory);
+    return scratch.and(
+        () -> new TierProbes(SsdTier.builder(scratch.path(), TierProbes.capacityFor(bytes)).open(), bytes));
   }
 }
