@@ -50,7 +50,7 @@ final class ExtentFile implements AutoCloseable {
 
   /** Writes all of {@code source}, which like {@code position} keeps to whole pages. */
   void write(long position, MemorySegment source) throws IOException {
-    for (long done = 0; done < source.byteSize(); ) {
+    for (long done = 0; done < source.byteSize();) {
       ByteBuffer buffer = piece(source, done);
       long at = position + done;
       done += withChannel(open -> open.write(buffer.duplicate(), at));
@@ -59,7 +59,7 @@ final class ExtentFile implements AutoCloseable {
 
   /** Fills {@code target}, which like {@code position} keeps to whole pages. */
   void read(long position, MemorySegment target) throws IOException {
-    for (long done = 0; done < target.byteSize(); ) {
+    for (long done = 0; done < target.byteSize();) {
       ByteBuffer buffer = piece(target, done);
       long at = position + done;
       long got = withChannel(open -> open.read(buffer.duplicate(), at));

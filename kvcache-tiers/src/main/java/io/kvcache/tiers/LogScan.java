@@ -27,7 +27,8 @@ final class LogScan {
   private static final int BLOCK = 32 << 10;
   private static final int HEADER = 7;
   private static final int MASK_DELTA = 0xa282ead8;
-  private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfInt INT =
+      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   private final Path path;
   private final MemorySegment log;
@@ -70,7 +71,8 @@ final class LogScan {
     try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
       long end;
       try (Arena arena = Arena.ofConfined()) {
-        end = new LogScan(path, channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena)).soundEnd();
+        end = new LogScan(path, channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena))
+            .soundEnd();
       }
       if (end < channel.size()) {
         channel.truncate(end);
@@ -125,7 +127,8 @@ final class LogScan {
   }
 
   private int length(long at) {
-    return log.get(ValueLayout.JAVA_BYTE, at + 4) & 0xff | (log.get(ValueLayout.JAVA_BYTE, at + 5) & 0xff) << 8;
+    return log.get(ValueLayout.JAVA_BYTE, at + 4) & 0xff
+        | (log.get(ValueLayout.JAVA_BYTE, at + 5) & 0xff) << 8;
   }
 
   private int checksum(long at, long payload) {

@@ -89,7 +89,7 @@ final class Space {
   synchronized List<Extent> allocate(long pages) throws IOException {
     List<Extent> extents = new ArrayList<>();
     try {
-      for (long left = pages; left > 0; ) {
+      for (long left = pages; left > 0;) {
         Extent extent = next(Math.min(left, filePages));
         extents.add(extent);
         left -= extent.pages();
@@ -112,7 +112,7 @@ final class Space {
   /** While opening: takes the pages, by file, and the index bytes that entries have. */
   synchronized void restore(Map<Integer, BitSet> usedPages, long usedIndexBytes) {
     usedPages.forEach((file, used) -> {
-      for (int from = used.nextSetBit(0); from >= 0; ) {
+      for (int from = used.nextSetBit(0); from >= 0;) {
         int to = used.nextClearBit(from);
         free.takeRange(address(file, from), to - from);
         from = used.nextSetBit(to);
@@ -153,7 +153,8 @@ final class Space {
       number++;
     }
     long length = lengths.getOrDefault(number, 0L);
-    long step = Math.min(Math.max(wanted, growPages), Math.min(filePages - length, roomBytes() / Pages.BYTES));
+    long step =
+        Math.min(Math.max(wanted, growPages), Math.min(filePages - length, roomBytes() / Pages.BYTES));
     files.grow(number, length + step);
     lengths.put(number, length + step);
     lengthPages += step;

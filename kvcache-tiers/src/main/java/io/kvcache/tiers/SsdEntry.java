@@ -63,7 +63,8 @@ record SsdEntry(long sequence, List<Part> parts, byte[] note) {
       throw new MalformedDataException("index key of " + key.length + " bytes is none of an entry");
     }
     byte[] chunk = Arrays.copyOf(key, ChunkKey.BYTES);
-    return new EntryId(ChunkKey.of(chunk), key[ChunkKey.BYTES] == 0 ? VariantClass.FULL : VariantClass.SERVING);
+    return new EntryId(ChunkKey.of(chunk),
+        key[ChunkKey.BYTES] == 0 ? VariantClass.FULL : VariantClass.SERVING);
   }
 
   /** All extents, in order. */
@@ -138,10 +139,12 @@ record SsdEntry(long sequence, List<Part> parts, byte[] note) {
     int partCount = in.getInt();
     int extentCount = in.getInt();
     long sequence = in.getLong();
-    long expected = HEADER_BYTES + (long) PART_BYTES * partCount + (long) EXTENT_BYTES * extentCount + noteBytes;
+    long expected =
+        HEADER_BYTES + (long) PART_BYTES * partCount + (long) EXTENT_BYTES * extentCount + noteBytes;
     require(partCount > 0 && extentCount >= 0 && noteBytes >= 0 && noteBytes <= Tier.MAX_NOTE_BYTES
-        && expected == record.length, "record of " + record.length + " bytes with " + partCount + " parts, "
-        + extentCount + " extents and a note of " + noteBytes);
+        && expected == record.length,
+        "record of " + record.length + " bytes with " + partCount + " parts, "
+            + extentCount + " extents and a note of " + noteBytes);
     ByteBuffer extents = in.slice(HEADER_BYTES + PART_BYTES * partCount, EXTENT_BYTES * extentCount)
         .order(ByteOrder.LITTLE_ENDIAN);
     List<Part> parts = new ArrayList<>(partCount);
@@ -155,7 +158,8 @@ record SsdEntry(long sequence, List<Part> parts, byte[] note) {
 
   private static Part decodePart(long bytes, int extentCount, ByteBuffer in) throws MalformedDataException {
     require(bytes > 0 && extentCount >= 0 && extentCount <= in.remaining() / EXTENT_BYTES
-        && (extentCount > 0 || bytes < SMALL_PART_BYTES), "part of " + bytes + " bytes, " + extentCount + " extents");
+        && (extentCount > 0 || bytes < SMALL_PART_BYTES),
+        "part of " + bytes + " bytes, " + extentCount + " extents");
     List<Extent> extents = new ArrayList<>(extentCount);
     long pages = 0;
     for (int i = 0; i < extentCount; i++) {
@@ -164,7 +168,8 @@ record SsdEntry(long sequence, List<Part> parts, byte[] note) {
       extents.add(extent);
       pages += extent.pages();
     }
-    require(extentCount == 0 || pages == Pages.holding(bytes), "part of " + bytes + " bytes in " + pages + " pages");
+    require(extentCount == 0 || pages == Pages.holding(bytes),
+        "part of " + bytes + " bytes in " + pages + " pages");
     return new Part(bytes, List.copyOf(extents));
   }
 

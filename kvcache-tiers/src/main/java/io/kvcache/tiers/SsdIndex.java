@@ -65,7 +65,8 @@ final class SsdIndex implements AutoCloseable {
     }
   }
 
-  private SsdIndex(Path directory, SsdIndexOptions options, RocksDB database, List<ColumnFamilyHandle> families) {
+  private SsdIndex(Path directory, SsdIndexOptions options, RocksDB database,
+      List<ColumnFamilyHandle> families) {
     this.directory = directory;
     this.options = options;
     this.database = database;

@@ -47,7 +47,8 @@ final class SsdMarker {
     try (DirectoryStream<Path> files = Files.newDirectoryStream(directory)) {
       for (Path file : files) {
         if (!BEFORE_MARKER.contains(file.getFileName().toString())) {
-          throw new IOException(directory + " is not a tier's: it holds " + file.getFileName() + " but no " + FILE);
+          throw new IOException(
+              directory + " is not a tier's: it holds " + file.getFileName() + " but no " + FILE);
         }
       }
     }

@@ -57,8 +57,8 @@ final class SsdSurvey {
       dropOrphans();
     }
     if (outside || !contested.isEmpty()) {
-      misplaced = drop(entry ->
-          entry.extents().stream().anyMatch(extent -> !isInFile(extent) || isContested(extent)));
+      misplaced = drop(
+          entry -> entry.extents().stream().anyMatch(extent -> !isInFile(extent) || isContested(extent)));
       count();
     }
     while (excessBytes() > 0) {
@@ -163,8 +163,8 @@ final class SsdSurvey {
       limits.put(file, length);
       left -= length;
     }
-    return drop(entry ->
-        entry.extents().stream().anyMatch(extent -> extent.endPage() > limits.get(extent.file())));
+    return drop(
+        entry -> entry.extents().stream().anyMatch(extent -> extent.endPage() > limits.get(extent.file())));
   }
 
   /** Adds up what the index says; what is not to be believed is only noted. */
@@ -200,7 +200,8 @@ final class SsdSurvey {
   private void take(Extent extent) {
     BitSet taken = used.computeIfAbsent(extent.file(), file -> new BitSet());
     int end = (int) extent.endPage();
-    for (int page = taken.nextSetBit(extent.firstPage()); page >= 0 && page < end; page = taken.nextSetBit(page + 1)) {
+    for (int page = taken.nextSetBit(extent.firstPage()); page >= 0 && page < end;
+        page = taken.nextSetBit(page + 1)) {
       contested.computeIfAbsent(extent.file(), file -> new BitSet()).set(page);
     }
     taken.set(extent.firstPage(), end);

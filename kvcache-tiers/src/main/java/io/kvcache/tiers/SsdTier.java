@@ -297,7 +297,8 @@ public final class SsdTier implements Tier {
     }
   }
 
-  private ReadResult read(byte[] key, int part, MemorySegment target) throws IOException, MalformedDataException {
+  private ReadResult read(byte[] key, int part, MemorySegment target)
+      throws IOException, MalformedDataException {
     long lost = -1;
     while (true) {
       Optional<SsdEntry> found = find(key);
@@ -508,7 +509,8 @@ public final class SsdTier implements Tier {
     }
     for (int i = 0; i < partBytes.length; i++) {
       if (partBytes[i] < 1) {
-        throw new IllegalArgumentException("part " + i + " has " + partBytes[i] + " bytes, must be at least 1");
+        throw new IllegalArgumentException(
+            "part " + i + " has " + partBytes[i] + " bytes, must be at least 1");
       }
     }
   }

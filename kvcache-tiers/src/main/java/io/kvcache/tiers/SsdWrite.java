@@ -99,7 +99,8 @@ final class SsdWrite implements TierWrite {
 
   private void requireLengths(long[] partBytes) {
     if (partBytes.length != parts()) {
-      throw new IllegalArgumentException("lengths of " + partBytes.length + " parts, claimed were " + parts());
+      throw new IllegalArgumentException(
+          "lengths of " + partBytes.length + " parts, claimed were " + parts());
     }
     for (int i = 0; i < parts(); i++) {
       if (partBytes[i] < 1 || partBytes[i] > claimedBytes[i]) {

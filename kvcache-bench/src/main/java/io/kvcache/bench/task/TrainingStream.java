@@ -65,7 +65,7 @@ public final class TrainingStream {
         Arrays.stream(args[6].split(",")).map(DocumentKind::valueOf).toList();
     try (DataOutputStream out = new DataOutputStream(new BufferedOutputStream(System.out, 1 << 16))) {
       new TrainingStream(
-              size, kinds, Integer.parseInt(args[4]), Double.parseDouble(args[5]), out)
+          size, kinds, Integer.parseInt(args[4]), Double.parseDouble(args[5]), out)
           .write(seed, examples);
     }
   }

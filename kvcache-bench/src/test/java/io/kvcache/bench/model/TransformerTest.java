@@ -76,7 +76,7 @@ class TransformerTest {
       float[] expected = model.prefill(whole, prompt);
       for (int round = 0; round < 5; round++) {
         float[] actual = null;
-        for (int from = 0; from < prompt.length; ) {
+        for (int from = 0; from < prompt.length;) {
           int to = Math.min(prompt.length, from + 1 + random.nextInt(random.nextBoolean() ? 20 : 300));
           actual = model.prefill(split, Arrays.copyOfRange(prompt, from, to));
           from = to;
