@@ -60,7 +60,8 @@ public record CacheStats(
     private TierStats minus(TierStats earlier) {
       return new TierStats(name, capacityBytes, usedBytes, entries, bytesWritten - earlier.bytesWritten,
           bytesRead - earlier.bytesRead, evictedChunks - earlier.evictedChunks,
-          corruptChunks - earlier.corruptChunks, missingChunks - earlier.missingChunks, errors - earlier.errors,
+          corruptChunks - earlier.corruptChunks, missingChunks - earlier.missingChunks,
+          errors - earlier.errors,
           fenced);
     }
   }

@@ -19,7 +19,8 @@ import java.util.Objects;
 public final class KeyChain {
   private static final byte[] DOMAIN = "kvcache chunk key".getBytes(StandardCharsets.US_ASCII);
   private static final int FORMAT_VERSION = 1;
-  private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfInt INT =
+      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
   private static final int TOKENS_AT = ChunkKey.BYTES + Integer.BYTES;
 
   private final Tokens tokens;

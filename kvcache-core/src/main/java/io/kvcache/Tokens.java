@@ -45,7 +45,8 @@ public final class Tokens {
     while (ids[at] >= 0) {
       at++;
     }
-    return new IllegalArgumentException("token id " + ids[at] + " at position " + at + ", must be at least 0");
+    return new IllegalArgumentException(
+        "token id " + ids[at] + " at position " + at + ", must be at least 0");
   }
 
   /**

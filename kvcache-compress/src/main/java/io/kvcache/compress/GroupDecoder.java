@@ -45,7 +45,8 @@ final class GroupDecoder {
       int zero = b.zeroBits[i] & 0x7fff;
       if (scale > MOST_FINITE || zero > MOST_FINITE) {
         throw new MalformedDataException(
-            "scale bits " + scale + " and zero bits " + zero + " of a group must be finite, the scale positive");
+            "scale bits " + scale + " and zero bits " + zero
+                + " of a group must be finite, the scale positive");
       }
     }
     RowKernels.fromF16(b.scaleBits, b.scales, n);

@@ -23,8 +23,8 @@ import java.util.Set;
 import java.util.function.Consumer;
 
 /**
- * The simplest tier that keeps the contract: one lock, entries in insertion order, every call deterministic. Its
- * medium is ordinary memory, which it gives back poisoned; {@link #crash} stages a power loss.
+ * The simplest tier that keeps the contract: one lock, entries in insertion order, every call deterministic.
+ * Its medium is ordinary memory, which it gives back poisoned; {@link #crash} stages a power loss.
  *
  * <p>Ownership: memory is freed by the collector once tier, writes and views are unreachable; nothing need be
  * closed to avoid a leak, {@link #openHandles} says what was not.
@@ -163,7 +163,8 @@ public final class MemoryTier implements Tier {
   public synchronized void annotate(Map<EntryId, byte[]> notes) {
     requireOpen();
     notes.values().forEach(MemoryTier::requireNote);
-    notes.forEach((id, note) -> live.computeIfPresent(id, (same, kept) -> new Kept(kept.block, note.clone())));
+    notes
+        .forEach((id, note) -> live.computeIfPresent(id, (same, kept) -> new Kept(kept.block, note.clone())));
   }
 
   @Override
@@ -202,8 +203,8 @@ public final class MemoryTier implements Tier {
   }
 
   /**
-   * Ends this tier as a power loss would and opens what is left: what was committed before the last flush and not
-   * removed since, in a durable tier; nothing in a volatile one.
+   * Ends this tier as a power loss would and opens what is left: what was committed before the last flush and
+   * not removed since, in a durable tier; nothing in a volatile one.
    */
   public synchronized MemoryTier crash() {
     requireOpen();
@@ -280,7 +281,8 @@ public final class MemoryTier implements Tier {
     for (int i = 0; i < partBytes.length; i++) {
       long most = claimed == null ? Long.MAX_VALUE / 2 / partBytes.length : claimed[i];
       if (partBytes[i] < 1 || partBytes[i] > most) {
-        throw new IllegalArgumentException("part " + i + " has " + partBytes[i] + " bytes, must be 1 to " + most);
+        throw new IllegalArgumentException(
+            "part " + i + " has " + partBytes[i] + " bytes, must be 1 to " + most);
       }
     }
   }

@@ -8,8 +8,9 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 
 /**
- * Bytes that follow from a key, a stream number and a version, so that whoever reads them can say whether they are
- * right without having kept a copy. A stream tells the pieces under one key apart: parts, layers, halves.
+ * Bytes that follow from a key, a stream number and a version, so that whoever reads them can say whether
+ * they are right without having kept a copy. A stream tells the pieces under one key apart: parts, layers,
+ * halves.
  *
  * <p>The first eight bytes give the version back to who knows key and stream; every later word depends on all
  * three.
@@ -65,7 +66,9 @@ public final class Payloads {
     return -1;
   }
 
-  /** The version that these bytes, at least eight, claim to be of; {@link #mismatch} says whether they are. */
+  /**
+   * The version that these bytes, at least eight, claim to be of; {@link #mismatch} says whether they are.
+   */
   public static long version(MemorySegment bytes, ChunkKey key, long stream) {
     return bytes.get(WORD, 0) ^ base(key, stream);
   }

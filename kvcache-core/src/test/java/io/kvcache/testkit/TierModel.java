@@ -2,7 +2,6 @@ package io.kvcache.testkit;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -115,11 +114,11 @@ final class TierModel {
     Stored stored = entries.get(id);
     ReadResult result = tier.read(id, part, target, Deadline.never());
     if (stored == null || part >= stored.partBytes.length) {
-      assertInstanceOf(ReadResult.Missing.class, result, at + ": " + id + " part " + part);
+      assertEquals(new ReadResult.Missing(), result, at + ": " + id + " part " + part);
       return;
     }
     String where = at + ": " + id + " part " + part;
-    assertEquals(stored.partBytes[part], assertInstanceOf(ReadResult.Present.class, result, where).bytes(), where);
+    assertEquals(new ReadResult.Present(stored.partBytes[part]), result, where);
     assertPayload(target.asSlice(0, stored.partBytes[part]), id, part, stored.version, where);
   }
 
@@ -149,8 +148,8 @@ final class TierModel {
   /** Replaces the notes of entries that are there. */
   void annotate(Tier tier, Map<EntryId, byte[]> notes) throws IOException {
     tier.annotate(notes);
-    notes.forEach((id, note) ->
-        entries.computeIfPresent(id, (same, old) -> new Stored(old.version, old.partBytes, note.clone())));
+    notes.forEach((id, note) -> entries.computeIfPresent(id,
+        (same, old) -> new Stored(old.version, old.partBytes, note.clone())));
   }
 
   /** One to four parts; lengths on both sides of pages and of what tiers treat as small. */

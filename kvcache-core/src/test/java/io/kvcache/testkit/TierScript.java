@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.Tier;
 import io.kvcache.spi.TierTrait;
+import io.kvcache.spi.TierUsage;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
@@ -71,7 +72,8 @@ final class TierScript {
   private void store() throws IOException {
     long[] parts = TierModel.randomParts(random);
     if (!model.store(tier, anyId(), parts, TierModel.randomNote(random), at)) {
-      assertTrue(tier.usage().usedBytes() > tier.usage().capacityBytes() / 8, at + ": refused when nearly empty");
+      TierUsage usage = tier.usage();
+      assertTrue(usage.usedBytes() > usage.capacityBytes() / 8, at + ": refused when nearly empty");
     }
   }
 

@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.SplittableRandom;
+import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -24,10 +25,10 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLongArray;
 
 /**
- * Several threads on one tier. Every entry is a register with one writer, so its history is a sequence: operation
- * n leaves version n or nothing. A reader notes the last operation finished before it began and the last begun
- * before it ended; what it saw must be the outcome of one of those in between, both ends included. The bytes tell
- * by themselves which version they are.
+ * Several threads on one tier. Every entry is a register with one writer, so its history is a sequence:
+ * operation n leaves version n or nothing. A reader notes the last operation finished before it began and the
+ * last begun before it ended; what it saw must be the outcome of one of those in between, both ends included.
+ * The bytes tell by themselves which version they are.
  */
 final class TierStress {
   private static final int WRITERS = 2;
@@ -40,6 +41,7 @@ final class TierStress {
   private final long seed;
   private final List<Register> registers = new ArrayList<>();
   private final AtomicInteger writersLeft = new AtomicInteger(WRITERS);
+  private final CyclicBarrier start = new CyclicBarrier(WRITERS + READERS);
 
   TierStress(Tier tier, long seed) {
     this.tier = tier;
@@ -98,8 +100,9 @@ final class TierStress {
     tier.remove(registers.stream().map(register -> register.id).toList());
   }
 
-  private Void write(int writer, int operations) throws IOException {
+  private Void write(int writer, int operations) throws Exception {
     SplittableRandom random = new SplittableRandom(seed * 31 + writer);
+    start.await();
     try {
       for (int i = 0; i < operations; i++) {
         Register register = registers.get(writer * IDS_PER_WRITER + random.nextInt(IDS_PER_WRITER));
@@ -138,8 +141,9 @@ final class TierStress {
     register.finished.set(operation);
   }
 
-  private Void readUntilDone(int reader) {
+  private Void readUntilDone(int reader) throws Exception {
     SplittableRandom random = new SplittableRandom(seed * 31 + WRITERS + reader);
+    start.await();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment target = arena.allocate(TierModel.roundUp(200_000), Tier.ALIGNMENT);
       while (writersLeft.get() > 0) {
@@ -176,7 +180,8 @@ final class TierStress {
     }
     try (TierView view = found.get()) {
       long first = check(register, view.part(0), 0, from, to);
-      assertEquals(first, check(register, view.part(1), 1, from, to), "seed=" + seed + ": two versions in a view");
+      long second = check(register, view.part(1), 1, from, to);
+      assertEquals(first, second, "seed=" + seed + ": two versions in a view");
     }
   }
 
@@ -184,7 +189,8 @@ final class TierStress {
     long stream = Payloads.stream(register.id, part);
     long version = Payloads.version(bytes, register.id.key(), stream);
     long wrong = Payloads.mismatch(bytes, register.id.key(), stream, version);
-    assertEquals(-1, wrong, () -> "seed=" + seed + ": torn or foreign bytes in " + register.id + " part " + part);
+    String at = "seed=" + seed + ": " + register.id + " part " + part;
+    assertEquals(-1, wrong, () -> at + ": torn or foreign bytes");
     assertPossible(register, version, from, to);
     return version;
   }

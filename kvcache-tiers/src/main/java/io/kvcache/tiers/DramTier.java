@@ -27,16 +27,21 @@ import java.util.function.Consumer;
 /**
  * Entries in this process's memory, off the heap. Nothing survives a restart.
  *
- * <p>Space: each part takes whole pages of {@value PageRun#PAGE_BYTES} bytes. The capacity bounds pages reserved
- * from the system and, together with them, the heap objects that describe entries: a 64th of the capacity, at
- * least {@value #LEAST_HEAP_BYTES} bytes, is set aside for those and always counts as used. Pages are reserved in
- * slabs as they are first needed, which takes about 0.4 ms a MiB then, and kept until {@link #close}.
+ * <p>Space: each part takes whole pages of 4096 bytes. The capacity bounds pages
+ * reserved from the system and, together with them, the heap objects that describe entries: a 64th of the
+ * capacity, at least 8192 bytes, is set aside for those and always counts as used.
+ * Pages are reserved in slabs as they are first needed, which takes about 0.4 ms a MiB then, and kept until
+ * {@link #close}.
  *
- * <p>Ownership: a part's memory is freed when its entry was removed or replaced and the last view of it closed;
- * with assertions on it is overwritten then, so that use after close shows.
+ * <p>Huge pages: slabs come from the C library's {@code malloc}; with glibc 2.35 or newer, {@code
+ * GLIBC_TUNABLES=glibc.malloc.hugetlb=1} in the environment asks for transparent ones. It is left to the
+ * user: on a small virtual machine reserving became slower and nothing became faster.
  *
- * <p>Threads: reading and viewing take no lock. After {@link #close} every method and every segment throws
- * {@link IllegalStateException}.
+ * <p>Ownership: a part's memory is freed when its entry was removed or replaced and the last view of it
+ * closed; with assertions on it is overwritten then, so that use after close shows.
+ *
+ * <p>Threads: reading and viewing take no lock. After {@link #close} every method but {@link #name}, {@link
+ * #traits} and {@link #usage} throws {@link IllegalStateException}, and so does every segment.
  */
 public final class DramTier implements Tier {
   /** Least capacity, in bytes. */
@@ -51,7 +56,9 @@ public final class DramTier implements Tier {
   private static final int HEAP_SHARE = 64; // one part in so many of the capacity
   private static final long LEAST_HEAP_BYTES = 8 << 10;
 
-  /** Heap bytes an entry is charged: map node, id, key, entry, arrays; measured with compressed references. */
+  /**
+   * Heap bytes an entry is charged: map node, id, key, entry, arrays; measured with compressed references.
+   */
   private static final long ENTRY_HEAP_BYTES = 256;
 
   /** Heap bytes a part is charged: two runs, for it and a gap beside it, and a segment. */
@@ -78,15 +85,15 @@ public final class DramTier implements Tier {
   /**
    * An empty tier, whose memory is reserved as it is needed.
    *
-   * @param capacityBytes hard limit on all it takes, {@value #MIN_CAPACITY_BYTES} to the memory of this machine
-   *     or container
+   * @param capacityBytes hard limit on all it takes, {@value #MIN_CAPACITY_BYTES} to the memory of this
+   *     machine or container
    * @throws IllegalArgumentException when the capacity is outside these limits
    */
   public static DramTier open(long capacityBytes) {
     long most = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class).getTotalMemorySize();
     if (capacityBytes < MIN_CAPACITY_BYTES || capacityBytes > most) {
-      throw new IllegalArgumentException("capacityBytes is " + capacityBytes + ", must be " + MIN_CAPACITY_BYTES
-          + " to " + most + ", this machine's memory");
+      throw new IllegalArgumentException("capacityBytes is " + capacityBytes + ", must be "
+          + MIN_CAPACITY_BYTES + " to " + most + ", this machine's memory");
     }
     return new DramTier(capacityBytes);
   }
@@ -190,9 +197,9 @@ public final class DramTier implements Tier {
   /**
    * Gives all memory back. Idempotent, except that it tries again after I/O on a segment was in the way.
    *
-   * @throws IllegalStateException when writes or views are still open, naming how many and, where traced, where
-   *     they were taken; the memory is given back nevertheless and using it throws. Also when I/O is running on a
-   *     segment: nothing is given back then.
+   * @throws IllegalStateException when writes or views are still open, naming how many and, where traced,
+   *     where they were taken; the memory is given back nevertheless and using it throws. Also when I/O is
+   *     running on a segment: nothing is given back then.
    */
   @Override
   public synchronized void close() {
@@ -203,7 +210,8 @@ public final class DramTier implements Tier {
       arena.close();
     }
     if (first && open != 0) {
-      throw new IllegalStateException(open + " writes or views of tier dram still open; " + handles.describe());
+      throw new IllegalStateException(
+          open + " writes or views of tier dram still open; " + handles.describe());
     }
   }
 
@@ -212,7 +220,11 @@ public final class DramTier implements Tier {
     requireOpen();
     while (true) {
       DramEntry entry = entries.get(id);
-      if (entry == null || entry.tryRetain()) {
+      if (entry == null) {
+        requireOpen(); // or close has just emptied the map, and missing would be the wrong answer
+        return null;
+      }
+      if (entry.tryRetain()) {
         return entry;
       }
       // Replaced or removed since the look-up, so the next one finds another entry or none.

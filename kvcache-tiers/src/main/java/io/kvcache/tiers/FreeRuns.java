@@ -1,11 +1,13 @@
 package io.kvcache.tiers;
 
 /**
- * Free runs by size class: one list for each size up to 16 pages, then eight classes per doubling, so that sizes
- * within a class differ by less than an eighth. A bit per class says where to look. Not thread-safe.
+ * Free runs by size class: one list for each size up to 16 pages, then eight classes per doubling, so that
+ * sizes within a class differ by less than an eighth. A bit per class says where to look. Not thread-safe.
  */
 final class FreeRuns {
-  /** Runs looked at for a better fit within one class: enough to find equal sizes, few enough to stay quick. */
+  /**
+   * Runs looked at for a better fit within one class: enough to find equal sizes, few enough to stay quick.
+   */
   private static final int MOST_TRIED = 32;
 
   private static final int CLASSES = 256; // the last class of an int is 231
@@ -49,7 +51,9 @@ final class FreeRuns {
     count--;
   }
 
-  /** A run of at least so many pages, about the smallest there is; null when there is none. Stays in the list. */
+  /**
+   * A run of at least so many pages, about the smallest there is; null when there is none. Stays in the list.
+   */
   PageRun find(int pages) {
     int sizeClass = classOf(pages);
     PageRun sameClass = smallestFit(heads[sizeClass], pages);

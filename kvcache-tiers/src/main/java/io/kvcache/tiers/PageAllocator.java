@@ -4,13 +4,13 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Hands out runs of {@value PageRun#PAGE_BYTES}-byte pages from slabs of one arena: segregated fit, splitting, and
- * joining of free neighbours. Never reserves more than it was allowed, never gives a slab back before the arena
- * is closed.
+ * Hands out runs of {@value PageRun#PAGE_BYTES}-byte pages from slabs of one arena: segregated fit,
+ * splitting, and joining of free neighbours. Never reserves more than it was allowed, never gives a slab back
+ * before the arena is closed.
  *
- * <p>Slabs are reserved when first needed. {@link Arena#allocate} zeroes them, which takes about 0.4 ms a MiB once;
- * mapping a file in shared memory returns at once but pays as much on first touch, is bounded by a file system's
- * limit that ends the process when passed, and needs a file system that may not be there.
+ * <p>Slabs are reserved when first needed. {@link Arena#allocate} zeroes them, which takes about 0.4 ms a MiB
+ * once; mapping a file in shared memory returns at once but pays as much on first touch, is bounded by a file
+ * system's limit that ends the process when passed, and needs a file system that may not be there.
  *
  * <p>Threads: all methods may be called concurrently. Reserving a slab blocks only those who need it.
  */
@@ -31,7 +31,9 @@ final class PageAllocator {
   private long usedPages;
   private int slabs;
 
-  /** Reserves nothing yet; {@code limitBytes} is at least a page, less than which of a last page is not used. */
+  /**
+   * Reserves nothing yet; {@code limitBytes} is at least a page, less than which of a last page is not used.
+   */
   PageAllocator(Arena arena, long limitBytes) {
     this.arena = arena;
     limitPages = limitBytes / PageRun.PAGE_BYTES;

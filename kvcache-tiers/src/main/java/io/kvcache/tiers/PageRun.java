@@ -3,8 +3,8 @@ package io.kvcache.tiers;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Neighbouring pages of one slab, all taken or all free. The runs of a slab are linked in address order and cover
- * it; free ones are linked with others of their size class too. Links and sizes belong to the {@link
+ * Neighbouring pages of one slab, all taken or all free. The runs of a slab are linked in address order and
+ * cover it; free ones are linked with others of their size class too. Links and sizes belong to the {@link
  * PageAllocator}; whoever was given a run may use its memory until it is freed.
  */
 final class PageRun {

@@ -1,9 +1,11 @@
 package io.kvcache.tiers;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.kvcache.spi.Deadline;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.Tier;
 import io.kvcache.spi.TierView;
@@ -15,6 +17,12 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -30,7 +38,7 @@ class DramTierTest extends TierContract {
   }
 
   @ParameterizedTest
-  @ValueSource(longs = {Long.MIN_VALUE, -1, 0, 4095, DramTier.MIN_CAPACITY_BYTES - 1, 1L << 50, Long.MAX_VALUE})
+  @ValueSource(longs = {Long.MIN_VALUE, -1, 0, 4095, (64 << 10) - 1, 1L << 50, Long.MAX_VALUE})
   void rejectsAbsurdCapacity(long capacity) {
     String message = assertThrows(IllegalArgumentException.class, () -> DramTier.open(capacity)).getMessage();
     assertTrue(message.contains("is " + capacity + ","), message);
@@ -124,12 +132,51 @@ class DramTierTest extends TierContract {
   void heapObjectsAreBounded() throws IOException {
     try (Tier tier = DramTier.open(CAPACITY)) {
       int stored = 0;
-      for (Optional<TierWrite> write = claimPage(tier, 0); write.isPresent(); write = claimPage(tier, stored)) {
+      Optional<TierWrite> write = claimPage(tier, stored);
+      while (write.isPresent()) {
         write.get().commit(new long[] {1});
         stored++;
+        write = claimPage(tier, stored);
       }
       assertEquals(CAPACITY / 64 / (256 + 160 + Tier.MAX_NOTE_BYTES), stored);
       assertTrue(tier.usage().usedBytes() <= CAPACITY, tier.usage().toString());
+    }
+  }
+
+  /** Goal: closing under running readers ends them with an exception, not the process. */
+  @Test
+  void closingUnderReadersIsSafe() throws Exception {
+    Tier tier = DramTier.open(CAPACITY);
+    EntryId id = Payloads.entry(1);
+    store(tier, id);
+    CountDownLatch reading = new CountDownLatch(2);
+    try (ExecutorService threads = Executors.newFixedThreadPool(2)) {
+      Future<?> copying = threads.submit(() -> {
+        MemorySegment target = MemorySegment.ofArray(new byte[(int) PART[0]]);
+        while (true) {
+          tier.read(id, 0, target, Deadline.never());
+          assertEquals(-1, Payloads.mismatch(target, id.key(), 0, 1));
+          reading.countDown();
+        }
+      });
+      Future<?> viewing = threads.submit(() -> {
+        while (true) {
+          try (TierView view = tier.view(id).orElseThrow()) {
+            assertEquals(-1, Payloads.mismatch(view.part(0), id.key(), 0, 1));
+            reading.countDown();
+          }
+        }
+      });
+      reading.await();
+      try {
+        tier.close();
+      } catch (IllegalStateException leaked) {
+        assertTrue(leaked.getMessage().contains("still open"), leaked.getMessage());
+      }
+      for (Future<?> each : List.of(copying, viewing)) {
+        ExecutionException end = assertThrows(ExecutionException.class, () -> each.get(60, TimeUnit.SECONDS));
+        assertInstanceOf(IllegalStateException.class, end.getCause());
+      }
     }
   }
 

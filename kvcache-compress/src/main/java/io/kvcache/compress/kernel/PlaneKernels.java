@@ -71,7 +71,8 @@ public final class PlaneKernels {
     byte[] p2 = planes[2];
     byte[] p3 = planes[3];
     for (int i = 0; i < n; i++) {
-      elements[i] = (p0[at + i] & 0xff) | (p1[at + i] & 0xff) << 8 | (p2[at + i] & 0xff) << 16 | p3[at + i] << 24;
+      elements[i] =
+          (p0[at + i] & 0xff) | (p1[at + i] & 0xff) << 8 | (p2[at + i] & 0xff) << 16 | p3[at + i] << 24;
     }
   }
 
@@ -92,7 +93,8 @@ public final class PlaneKernels {
   }
 
   /** Eight rows of eight bytes: swaps 4-byte, then 2-byte, then 1-byte corners (Hacker's Delight, 7-3). */
-  private static void transposeSquare(byte[] from, int at, int stride, byte[] to, int target, int targetStride) {
+  private static void transposeSquare(byte[] from, int at, int stride, byte[] to, int target,
+      int targetStride) {
     long a = (long) LONG.get(from, at);
     long b = (long) LONG.get(from, at + stride);
     long c = (long) LONG.get(from, at + 2 * stride);

@@ -124,7 +124,8 @@ public final class CacheEngine implements KvCache {
         try {
           EntryNote note = EntryNote.decode(entry.note());
           long idleMillis = Math.max(0, nowMillis - note.lastUseMillis());
-          recovered.add(new Recovered(entry.id(), note, tier.index, TimeUnit.MILLISECONDS.toNanos(idleMillis)));
+          recovered
+              .add(new Recovered(entry.id(), note, tier.index, TimeUnit.MILLISECONDS.toNanos(idleMillis)));
         } catch (MalformedDataException e) {
           unreadable.add(entry.id());
           tier.corrupt.increment();
@@ -300,7 +301,8 @@ public final class CacheEngine implements KvCache {
       TierHandle tier = shared.tiers.get(entries.getKey());
       try {
         tier.remove(entries.getValue());
-        shared.events.accept(new CacheEvent.Dropped(tier.name(), entries.getValue().size(), DropCause.REMOVED));
+        shared.events
+            .accept(new CacheEvent.Dropped(tier.name(), entries.getValue().size(), DropCause.REMOVED));
       } catch (IOException e) {
         problem = e;
       }

@@ -90,7 +90,8 @@ final class Flusher {
     long all = 0;
     for (Segment segment : shared.inventory.collect(each -> each)) {
       for (Resident chunk : shared.inventory.residentsOf(segment)) {
-        boolean survives = chunk.stored().stream().anyMatch(stored -> shared.tiers.get(stored.tier()).durable());
+        boolean survives =
+            chunk.stored().stream().anyMatch(stored -> shared.tiers.get(stored.tier()).durable());
         durable += survives ? 1 : 0;
         all += chunk.stored().isEmpty() ? 0 : 1;
       }

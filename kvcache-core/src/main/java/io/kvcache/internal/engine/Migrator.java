@@ -231,7 +231,8 @@ final class Migrator {
         long total = source.stored().bytes();
         boolean committed = tier.commit(() -> commit(write, bytes, total));
         return committed
-            ? new Stored(to.tier(), to.codec(), source.id().variantClass(), source.stored().generation(), total)
+            ? new Stored(to.tier(), to.codec(), source.id().variantClass(), source.stored().generation(),
+                total)
             : null;
       }
     }

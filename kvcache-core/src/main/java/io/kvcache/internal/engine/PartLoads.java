@@ -66,7 +66,8 @@ final class PartLoads {
     int number = part;
     CompletableFuture<Fetched> result;
     try {
-      result = CompletableFuture.supplyAsync(() -> source.fetch(number, buffer, deadline), shared.runtime.io());
+      result =
+          CompletableFuture.supplyAsync(() -> source.fetch(number, buffer, deadline), shared.runtime.io());
     } catch (RejectedExecutionException closing) {
       result = CompletableFuture.completedFuture(Fetched.failed(Source.Problem.UNREADABLE));
     }
@@ -102,7 +103,7 @@ final class PartLoads {
 
   /** Ends a pass over the chunks: what is not kept for the next layer is given back. */
   void passOver(boolean again) {
-    for (Iterator<Load> each = loads.values().iterator(); each.hasNext(); ) {
+    for (Iterator<Load> each = loads.values().iterator(); each.hasNext();) {
       Load load = each.next();
       if (!(again && load.buffer.retain())) {
         each.remove();

@@ -132,7 +132,8 @@ final class Reservation implements KvReservation {
 
   private static void requireBytes(MemorySegment segment, long expected, String name) {
     if (segment.byteSize() != expected) {
-      throw new IllegalArgumentException(name + " have " + segment.byteSize() + " bytes, must be " + expected);
+      throw new IllegalArgumentException(
+          name + " have " + segment.byteSize() + " bytes, must be " + expected);
     }
   }
 
@@ -193,7 +194,8 @@ final class Reservation implements KvReservation {
         shared.runtime.wallClock().millis());
     long[] bytes = new long[1];
     boolean committed = tier.commit(() -> bytes[0] = writer.commit(fields));
-    return committed ? new Stored(tier.index, compressor.codec(), id.variantClass(), generation, bytes[0]) : null;
+    return committed ? new Stored(tier.index, compressor.codec(), id.variantClass(), generation, bytes[0])
+        : null;
   }
 
   /** Takes back entries of which some were committed already: all or nothing. */

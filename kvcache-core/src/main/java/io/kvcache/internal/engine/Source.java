@@ -47,7 +47,8 @@ final class Source implements AutoCloseable {
   }
 
   /** What a fetch gave: a buffer with the part, or why there is none. */
-  record Fetched(Staging.Buffer buffer, Problem problem, MalformedDataException malformed) implements AutoCloseable {
+  record Fetched(Staging.Buffer buffer, Problem problem,
+      MalformedDataException malformed) implements AutoCloseable {
     static Fetched failed(Problem problem) {
       return new Fetched(null, problem, null);
     }

@@ -161,7 +161,8 @@ final class TierHandle {
         succeeded();
       } catch (IOException | RuntimeException e) {
         failed(e);
-        throw new IOException("tier " + name() + " cannot promise that " + ids.size() + " entries are gone", e);
+        throw new IOException("tier " + name() + " cannot promise that " + ids.size() + " entries are gone",
+            e);
       }
     }
   }
@@ -223,7 +224,8 @@ final class TierHandle {
 
   TierStats stats() {
     TierUsage usage = usage();
-    return new TierStats(name(), usage.capacityBytes(), usage.usedBytes(), usage.entries(), bytesWritten.sum(),
+    return new TierStats(name(), usage.capacityBytes(), usage.usedBytes(), usage.entries(),
+        bytesWritten.sum(),
         bytesRead.sum(), evicted.sum(), corrupt.sum(), missing.sum(), errors.sum(), fenced);
   }
 }

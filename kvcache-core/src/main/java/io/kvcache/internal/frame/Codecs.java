@@ -62,7 +62,8 @@ public final class Codecs {
   public Compressor get(int codec) {
     Compressor compressor = byNumber.get(codec);
     if (compressor == null) {
-      throw new IllegalArgumentException("no compressor has codec number " + codec + "; known are " + numbers());
+      throw new IllegalArgumentException(
+          "no compressor has codec number " + codec + "; known are " + numbers());
     }
     return compressor;
   }

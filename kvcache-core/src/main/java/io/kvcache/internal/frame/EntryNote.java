@@ -18,7 +18,8 @@ import java.lang.foreign.MemorySegment;
  * @param frequency decayed number of uses at that time
  */
 public record EntryNote(
-    ChunkKey root, ChunkKey previous, int chunkIndex, long generation, int codec, long bytes, long lastUseMillis,
+    ChunkKey root, ChunkKey previous, int chunkIndex, long generation, int codec, long bytes,
+    long lastUseMillis,
     double frequency) {
   private static final int VERSION = 1;
   private static final int LENGTH = 116;
@@ -55,7 +56,8 @@ public record EntryNote(
     Preamble.require(index >= 0 && bytes > 0 && frequency >= 0 && frequency < Double.POSITIVE_INFINITY,
         "note has chunk index %d, %d bytes, frequency %s", index, bytes, frequency);
     return new EntryNote(
-        ChunkKey.read(in, 4), ChunkKey.read(in, 36), index, in.get(Wire.LONG, 72), in.get(Wire.INT, 80), bytes,
+        ChunkKey.read(in, 4), ChunkKey.read(in, 36), index, in.get(Wire.LONG, 72), in.get(Wire.INT, 80),
+        bytes,
         in.get(Wire.LONG, 92), frequency);
   }
 }

@@ -61,7 +61,8 @@ public final class FrameHeader {
       byte[] parentHash) {
     /** A frame that was not made from another one, and does not expire. */
     public static Fields original(
-        EntryId id, long generation, ChunkKey root, ChunkKey previous, int chunkIndex, int codec, int parameters,
+        EntryId id, long generation, ChunkKey root, ChunkKey previous, int chunkIndex, int codec,
+        int parameters,
         long createdMillis) {
       return new Fields(
           id, generation, root, previous, chunkIndex, codec, parameters, createdMillis, 0, 0,
@@ -71,7 +72,8 @@ public final class FrameHeader {
 
   /** Bytes of the header part of a frame that keeps every token. */
   static int denseBytes(FramePlan plan) {
-    return TABLES_AT + plan.groups() * GROUP_ENTRY_BYTES + plan.layers() * 2 * HALF_ENTRY_BYTES + Integer.BYTES;
+    return TABLES_AT + plan.groups() * GROUP_ENTRY_BYTES + plan.layers() * 2 * HALF_ENTRY_BYTES
+        + Integer.BYTES;
   }
 
   /**
@@ -119,7 +121,8 @@ public final class FrameHeader {
   public static FrameHeader read(FramePlan plan, MemorySegment part, EntryId id, long generation)
       throws MalformedDataException {
     long length = Preamble.verify(part, id, generation, 0);
-    Preamble.require(length == denseBytes(plan), "header has %d bytes, expected %d", length, denseBytes(plan));
+    Preamble.require(length == denseBytes(plan), "header has %d bytes, expected %d", length,
+        denseBytes(plan));
     MemorySegment bytes = part.asSlice(0, length);
     long crcAt = length - Integer.BYTES;
     int crc = Checksums.crc(bytes.asSlice(Preamble.BYTES, crcAt - Preamble.BYTES));
@@ -157,7 +160,8 @@ public final class FrameHeader {
     for (int group = 0; group < groups; group++) {
       long at = TABLES_AT + (long) group * GROUP_ENTRY_BYTES;
       Preamble.require(
-          bytes.get(Wire.INT, at) == plan.firstLayer(group) && bytes.get(Wire.INT, at + 4) == plan.layersOf(group),
+          bytes.get(Wire.INT, at) == plan.firstLayer(group)
+              && bytes.get(Wire.INT, at + 4) == plan.layersOf(group),
           "group %d has other layers than expected", group);
     }
     for (int layer = 0; layer < layers; layer++) {
@@ -174,7 +178,8 @@ public final class FrameHeader {
     boolean fits = none
         ? length == 0
         : length > 0 && offset >= Preamble.BYTES && offset + length <= partBytes(plan.partOf(layer));
-    Preamble.require(fits, "%s of layer %d lie at %d, %d bytes long, outside their part", half, layer, offset, length);
+    Preamble.require(fits, "%s of layer %d lie at %d, %d bytes long, outside their part", half, layer, offset,
+        length);
   }
 
   private static long halfTableAt(FramePlan plan) {

@@ -101,7 +101,8 @@ public final class FrameReader {
 
   private static void requireCrc(int computed, int expected, int layer, KvHalf half)
       throws MalformedDataException {
-    Preamble.require(computed == expected, "checksum of the %s of layer %d is %08x, expected %08x", half, layer,
+    Preamble.require(computed == expected, "checksum of the %s of layer %d is %08x, expected %08x", half,
+        layer,
         computed, expected);
   }
 }

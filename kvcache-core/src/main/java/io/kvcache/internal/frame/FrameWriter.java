@@ -36,7 +36,8 @@ public final class FrameWriter implements AutoCloseable {
     }
     KvShape shape = spec.shape(half, plan.layout().chunkTokens());
     long offset = plan.slotOffset(compressor, layer, half);
-    MemorySegment slot = write.part(plan.partOf(layer)).asSlice(offset, plan.slotBytes(compressor, layer, half));
+    MemorySegment slot =
+        write.part(plan.partOf(layer)).asSlice(offset, plan.slotBytes(compressor, layer, half));
     long stored;
     int crc;
     if (compressor.codec() == Codecs.RAW) {

@@ -56,7 +56,8 @@ public final class Preamble {
     ChunkKey key = ChunkKey.read(part, 8);
     require(key.equals(id.key()), "chunk key is %s, expected %s", key, id.key());
     int variant = part.get(Wire.BYTE, 5);
-    require(variant == id.variantClass().ordinal(), "variant class is %d, expected %s", variant, id.variantClass());
+    require(variant == id.variantClass().ordinal(), "variant class is %d, expected %s", variant,
+        id.variantClass());
     int found = Short.toUnsignedInt(part.get(Wire.SHORT, 6));
     require(found == number, "part number is %d, expected %d", found, number);
     long written = part.get(Wire.LONG, 40);

@@ -102,7 +102,8 @@ public final class PrefixTree {
         path = match(root, keys);
         at = endAt(path.getLast());
       } else {
-        boolean joins = at.chunks() > 0 && at.chunks() < maxSegmentChunks && !at.hasChildren() && !at.migrating();
+        boolean joins =
+            at.chunks() > 0 && at.chunks() < maxSegmentChunks && !at.hasChildren() && !at.migrating();
         if (!joins || (at != mine && !joinable.test(at))) {
           at = newSegment(root, at, at.firstChunk() + at.chunks());
           mine = at;
@@ -172,7 +173,8 @@ public final class PrefixTree {
       at = newSegment(root, above, chunkIndex);
       if (above == null) {
         at.orphan(previous);
-        orphans.computeIfAbsent(root, r -> new HashMap<>()).computeIfAbsent(previous, k -> new ArrayList<>()).add(at);
+        orphans.computeIfAbsent(root, r -> new HashMap<>()).computeIfAbsent(previous, k -> new ArrayList<>())
+            .add(at);
       }
     }
     append(root, at, key);
@@ -210,7 +212,8 @@ public final class PrefixTree {
 
   /** Says whether a migration works on a segment; parts split off it meanwhile share the mark. */
   public void markMigrating(Segment segment, int firstChunk, boolean now) {
-    for (Segment part = segment; part != null && part.firstChunk() + part.chunks() > firstChunk; part = part.above()) {
+    for (Segment part = segment; part != null && part.firstChunk() + part.chunks() > firstChunk;
+        part = part.above()) {
       part.setMigrating(now);
     }
     if (!now) {
@@ -240,7 +243,8 @@ public final class PrefixTree {
     } else if (segment.chunks() == 0) {
       roots.values().remove(segment);
     } else {
-      orphans.values().forEach(waiting -> waiting.values().removeIf(list -> list.remove(segment) && list.isEmpty()));
+      orphans.values()
+          .forEach(waiting -> waiting.values().removeIf(list -> list.remove(segment) && list.isEmpty()));
     }
   }
 
