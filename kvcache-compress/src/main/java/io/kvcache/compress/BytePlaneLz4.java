@@ -20,24 +20,25 @@ import net.jpountz.lz4.LZ4SafeDecompressor;
  * <h2>Format, version 1</h2>
  *
  * <p>A half of {@code n = tokens · kvHeads · dim} elements has as many planes as an element has bytes; plane
- * {@code p} holds byte {@code p} of every element, the least significant first. All numbers are little-endian.
+ * {@code p} holds byte {@code p} of every element, the least significant first. All numbers are
+ * little-endian.
  *
  * <pre>
  * stored    = directory[planes] body[planes]
  * directory = coding: 1 byte, length of the body: 4 bytes, unsigned
  * body      = coding 0: the n bytes of the plane, in the order of the elements
  *             coding 1: one LZ4 block that decodes to just that
- *             coding 2: one LZ4 block that decodes to the n bytes channel by channel, a channel's tokens in order
+ *             coding 2: one LZ4 block that decodes to the n bytes by channel, then by token
  * </pre>
  *
  * <p>The encoder turns planes of keys (coding 2), those of OPAQUE apart, and leaves values in their order
- * (coding 1): a key's channel keeps its sign and magnitude from token to token. On real keys the upper plane shrinks to 0.60 instead of 0.75
- * of its size, while values lose (0.76 instead of 0.67). Moving the sign out of the upper byte, so that it holds
- * all of the exponent, helps an entropy coder but not LZ4, which has none: fewer different bytes repeat sooner
- * (0.60 against 0.71).
+ * (coding 1): a key's channel keeps its sign and magnitude from token to token. On real keys the upper plane
+ * shrinks to 0.60 instead of 0.75 of its size, while values lose (0.76 instead of 0.67). Moving the sign out
+ * of the upper byte, so that it holds all of the exponent, helps an entropy coder but not LZ4, which has
+ * none: fewer different bytes repeat sooner (0.60 against 0.71).
  *
- * <p>LZ4 works on arrays: the bytes come through the cache on their way in anyhow, any kind of segment will do,
- * and no buffer object is made per call.
+ * <p>LZ4 works on arrays: the bytes come through the cache on their way in anyhow, any kind of segment will
+ * do, and no buffer object is made per call.
  */
 final class BytePlaneLz4 implements Compressor {
   private static final byte RAW = 0;

@@ -17,18 +17,19 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /**
- * Pins format version 1. A change that breaks these tests makes stored data unreadable: it needs a codec number of
- * its own. The quantized bytes were decoded by a second program, written from the description alone.
+ * Pins format version 1. A change that breaks these tests makes stored data unreadable: it needs a codec
+ * number of its own. The quantized bytes were decoded by a second program, written from the description
+ * alone.
  */
 class GoldenBytesTest {
   @ParameterizedTest
   @CsvSource({
-      "int8, BF16, 00082708230827000000c34056807f80a45aa4c936c9ed12ed12ed1236c9365aa45a7f807f",
-      "int4, BF16, 00783778337837000000c34056000f220d440b66099906bb04dd02ff00",
-      "int8, F16, 000827082708230000405600c380807fa4a45ac9c936eded121212ed3636c95a5aa47f7f80",
-      "int4, F16, 007837783778330000405600c3f000d202b404960669094b0b2d0d0f0f",
-      "int8, F32, 000827082708230000405600c380807fa4a45ac9c936eded121212ed3636c95a5aa47f7f80",
-      "int4, F32, 007837783778330000405600c3f000d202b404960669094b0b2d0d0f0f"
+    "int8, BF16, 00082708230827000000c34056807f80a45aa4c936c9ed12ed12ed1236c9365aa45a7f807f",
+    "int4, BF16, 00783778337837000000c34056000f220d440b66099906bb04dd02ff00",
+    "int8, F16, 000827082708230000405600c380807fa4a45ac9c936eded121212ed3636c95a5aa47f7f80",
+    "int4, F16, 007837783778330000405600c3f000d202b404960669094b0b2d0d0f0f",
+    "int8, F32, 000827082708230000405600c380807fa4a45ac9c936eded121212ed3636c95a5aa47f7f80",
+    "int4, F32, 007837783778330000405600c3f000d202b404960669094b0b2d0d0f0f"
   })
   void keysAreQuantizedAsVersion1Does(String codec, DType dtype, String stored) throws Exception {
     // Three channels: t, 100 + t and -t / 2.
@@ -44,21 +45,21 @@ class GoldenBytesTest {
 
   @ParameterizedTest
   @CsvSource({
-      "int8, BF16, 00c8270722c82b0726000000c8000000cc8090a1b1c2d2e3f30414243545566677802a8899a9bacadae"
-          + "bfb0c1c2d3d4e5e6f7fd57f8090a1b1c2d2e3f30414243545566677802a8899a9bacadaebfb0c1c2d3d4e5e6f7"
-          + "fd57f",
-      "int4, BF16, 0023386732233c6736000000c8000000cc00112233445566778899aabbccddeeff50fa0011223344556"
-          + "6778899aabbccddeeff50fa",
-      "int8, F16, 00c8270722c82b0726000000c8000000cc80889099a1a9b1bac2cad2dae3ebf3fb040c141c242d353d45"
-          + "4e565e666f777f80d52a7f80889099a1a9b1bac2cad2dae3ebf3fb040c141c242d353d454e565e666f777f80d5"
-          + "2a7f",
-      "int4, F16, 0023386732233c6736000000c8000000cc9090a1a1b2b2c3c3d4d4e5e5f6f60757a8f89090a1a1b2b2c3"
-          + "c3d4d4e5e5f6f60757a8f8",
-      "int8, F32, 00c8270722c82b0726000000c8000000cc80889099a1a9b1bac2cad2dae3ebf3fb040c141c242d353d45"
-          + "4e565e666f777f80d52a7f80889099a1a9b1bac2cad2dae3ebf3fb040c141c242d353d454e565e666f777f80d5"
-          + "2a7f",
-      "int4, F32, 0023386732233c6736000000c8000000cc9090a1a1b2b2c3c3d4d4e5e5f6f60757a8f89090a1a1b2b2c3"
-          + "c3d4d4e5e5f6f60757a8f8"
+    "int8, BF16, 00c8270722c82b0726000000c8000000cc8090a1b1c2d2e3f30414243545566677802a8899a9bacadae"
+        + "bfb0c1c2d3d4e5e6f7fd57f8090a1b1c2d2e3f30414243545566677802a8899a9bacadaebfb0c1c2d3d4e5e6f7"
+        + "fd57f",
+    "int4, BF16, 0023386732233c6736000000c8000000cc00112233445566778899aabbccddeeff50fa0011223344556"
+        + "6778899aabbccddeeff50fa",
+    "int8, F16, 00c8270722c82b0726000000c8000000cc80889099a1a9b1bac2cad2dae3ebf3fb040c141c242d353d45"
+        + "4e565e666f777f80d52a7f80889099a1a9b1bac2cad2dae3ebf3fb040c141c242d353d454e565e666f777f80d5"
+        + "2a7f",
+    "int4, F16, 0023386732233c6736000000c8000000cc9090a1a1b2b2c3c3d4d4e5e5f6f60757a8f89090a1a1b2b2c3"
+        + "c3d4d4e5e5f6f60757a8f8",
+    "int8, F32, 00c8270722c82b0726000000c8000000cc80889099a1a9b1bac2cad2dae3ebf3fb040c141c242d353d45"
+        + "4e565e666f777f80d52a7f80889099a1a9b1bac2cad2dae3ebf3fb040c141c242d353d454e565e666f777f80d5"
+        + "2a7f",
+    "int4, F32, 0023386732233c6736000000c8000000cc9090a1a1b2b2c3c3d4d4e5e5f6f60757a8f89090a1a1b2b2c3"
+        + "c3d4d4e5e5f6f60757a8f8"
   })
   void valuesAreQuantizedAsVersion1Does(String codec, DType dtype, String stored) throws Exception {
     // Two tokens of a full group, c / 4, and a smaller one, c - 40; everything doubled in the second token.
@@ -71,7 +72,8 @@ class GoldenBytesTest {
     assertQuantized(codec, shape, half, stored, 0.52f);
   }
 
-  private static void assertQuantized(String name, KvShape shape, MemorySegment half, String stored, float bound)
+  private static void assertQuantized(String name, KvShape shape, MemorySegment half, String stored,
+      float bound)
       throws MalformedDataException {
     Compressor codec = name.equals("int8") ? Compressors.int8(32) : Compressors.int4(32);
     assertEquals(stored, hex(codec, shape, half), shape.toString());

@@ -23,7 +23,8 @@ class QuantizationQualityTest {
       double int8 = relativeError(Compressors.int8(), shape, shape);
       double int4 = relativeError(Compressors.int4(), shape, shape);
       assertTrue(int8 * 8 < int4, "int8 " + int8 + ", int4 " + int4);
-      assertTrue(relativeError(Compressors.int4(32), shape, shape) < relativeError(Compressors.int4(64), shape, shape));
+      assertTrue(relativeError(Compressors.int4(32), shape, shape)
+          < relativeError(Compressors.int4(64), shape, shape));
     }
   }
 
@@ -61,7 +62,8 @@ class QuantizationQualityTest {
   }
 
   /** The error of realistic keys or values, encoded as halves of {@code as}: the rows are the same bytes. */
-  private static double relativeError(Compressor codec, KvShape shape, KvShape as) throws MalformedDataException {
+  private static double relativeError(Compressor codec, KvShape shape, KvShape as)
+      throws MalformedDataException {
     MemorySegment source = KvSamples.REALISTIC.fill(shape, 7);
     MemorySegment decoded = MemorySegment.ofArray(new byte[(int) shape.bytes()]);
     codec.decompress(as, codec.parameters(), encode(codec, as, source), decoded);

@@ -29,8 +29,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * What every {@link Compressor} must do: extend, return a codec, inherit the tests. A codec that is not lossless
- * says with {@link #assertFaithful} how far its results may be off. {@code -Dtest.seed} replays a failure.
+ * What every {@link Compressor} must do: extend, return a codec, inherit the tests. A codec that is not
+ * lossless says with {@link #assertFaithful} how far its results may be off. {@code -Dtest.seed} replays a
+ * failure.
  */
 public abstract class CompressorContract {
   private static final long SEED = Long.getLong("test.seed", 20261123);
@@ -49,7 +50,7 @@ public abstract class CompressorContract {
   /** Full and partial groups, odd widths, one token, no channels; every type and half. */
   static Stream<KvShape> shapes() {
     int[][] sizes = {
-        {16, 2, 8}, {256, 1, 64}, {64, 4, 32}, {5, 3, 7}, {33, 2, 40}, {1, 1, 1}, {65, 5, 13}, {3, 2, 0}
+      {16, 2, 8}, {256, 1, 64}, {64, 4, 32}, {5, 3, 7}, {33, 2, 40}, {1, 1, 1}, {65, 5, 13}, {3, 2, 0}
     };
     List<KvShape> shapes = new ArrayList<>();
     for (int[] size : sizes) {

@@ -9,7 +9,9 @@ import java.util.SplittableRandom;
 
 /** Halves to encode: ordinary ones, and the numbers that break careless codecs. */
 public enum KvSamples {
-  /** Gaussian channels of different spread; every 16th channel of keys sits far from zero, as in real models. */
+  /**
+   * Gaussian channels of different spread; every 16th channel of keys sits far from zero, as in real models.
+   */
   REALISTIC,
   /** Every element the same. */
   EQUAL,
@@ -24,7 +26,8 @@ public enum KvSamples {
 
   private static final ValueLayout.OfShort SHORT =
       ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfInt INT =
+      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   /** A half of this kind on the heap; the same for the same seed. */
   public MemorySegment fill(KvShape shape, long seed) {
@@ -41,10 +44,12 @@ public enum KvSamples {
       int channel = (int) (i % shape.channels());
       switch (this) {
         case EQUAL -> set(shape, half, i, -1.625f);
-        case TINY -> setBits(shape, half, i, random.nextInt(3) == 0 ? random.nextInt(64) : 0, random.nextBoolean());
+        case TINY ->
+            setBits(shape, half, i, random.nextInt(3) == 0 ? random.nextInt(64) : 0, random.nextBoolean());
         case HUGE -> setBits(shape, half, i, random.nextInt(infinityBits(shape)), random.nextBoolean());
         case NOISE -> setBits(shape, half, i, random.nextInt(), random.nextBoolean());
-        case REALISTIC -> set(shape, half, i, (float) (random.nextGaussian() * spread[channel] + middle[channel]));
+        case REALISTIC ->
+            set(shape, half, i, (float) (random.nextGaussian() * spread[channel] + middle[channel]));
         case NOT_FINITE -> {
           float[] odd = {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY};
           boolean pick = random.nextInt(500) == 0;
