@@ -156,7 +156,7 @@ final class BytePlaneLz4 implements Compressor {
     for (int plane = 0; plane < planes; plane++) {
       byte coding = stored.get(Segments.BYTE, (long) ENTRY_BYTES * plane);
       int length = stored.get(Segments.INT, (long) ENTRY_BYTES * plane + 1);
-      decodePlane(shape, coding, stored.asSlice(from, length), buffers, buffers.planes[plane]);
+      decodePlane(shape, coding, stored, from, length, buffers, buffers.planes[plane]);
       from += length;
     }
     join(shape.dtype(), buffers, target, n);
@@ -190,16 +190,14 @@ final class BytePlaneLz4 implements Compressor {
     }
   }
 
-  private void decodePlane(
-      KvShape shape, byte coding, MemorySegment body, PlaneBuffers buffers, byte[] plane)
-      throws MalformedDataException {
+  private void decodePlane(KvShape shape, byte coding, MemorySegment stored, long from, int length,
+      PlaneBuffers buffers, byte[] plane) throws MalformedDataException {
     int n = (int) shape.elements();
-    int length = (int) body.byteSize();
     if (coding == RAW) {
-      MemorySegment.copy(body, Segments.BYTE, 0, plane, 0, n);
+      MemorySegment.copy(stored, Segments.BYTE, from, plane, 0, n);
       return;
     }
-    MemorySegment.copy(body, Segments.BYTE, 0, buffers.coded, 0, length);
+    MemorySegment.copy(stored, Segments.BYTE, from, buffers.coded, 0, length);
     expand(buffers.coded, length, coding == LZ4 ? plane : buffers.turned, n);
     if (coding == LZ4_TURNED) {
       PlaneKernels.transpose(buffers.turned, shape.channels(), shape.tokens(), plane);
