@@ -463,10 +463,11 @@ public final class SsdTier implements Tier {
   }
 
   /** Ends all writing, because what is on disk now is uncertain; returns what to throw. */
-  private IOException fail(IOException cause) {
+  IOException fail(IOException cause) {
     if (failure == null) {
       failure = cause;
-      LOG.log(Level.WARNING, "tier " + name + " in " + directory + " takes no more writes", cause);
+      LOG.log(Level.WARNING, "tier {0} in {1} takes no more writes: {2}", name, directory,
+          cause.getMessage());
     }
     return cause;
   }

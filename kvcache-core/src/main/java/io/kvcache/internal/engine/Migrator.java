@@ -270,10 +270,10 @@ final class Migrator {
         encodeLayer(source.reader(), parts.segment(), layer, scratch.segment(), writer);
       }
       FrameHeader parent = source.reader().header();
+      writer.requireContentOf(parent);
       FrameHeader.Fields fields = new FrameHeader.Fields(id, generation, chunk.root(), chunk.previous(),
           chunk.position().chunk(), to.codec(), compressor.parameters(), shared.runtime.wallClock().millis(),
-          parent.expiryMillis(), lossy ? source.stored().generation() : parent.parentGeneration(),
-          lossy ? parent.hash() : parent.parentHash());
+          parent.expiryMillis(), lossy ? source.stored().generation() : parent.parentGeneration());
       long[] bytes = new long[1];
       boolean committed = tier.commit(() -> bytes[0] = writer.commit(fields));
       return committed ? new Stored(to.tier(), to.codec(), id.variantClass(), generation, bytes[0]) : null;

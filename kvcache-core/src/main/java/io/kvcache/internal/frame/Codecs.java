@@ -78,11 +78,27 @@ public final class Codecs {
     return get(codec).fidelity().exact() ? VariantClass.FULL : VariantClass.SERVING;
   }
 
-  /** Decodes a verified half with the encoding and the parameters its frame names. */
-  void decode(FrameHeader header, KvShape shape, MemorySegment stored, MemorySegment target)
-      throws MalformedDataException {
+  /** Checks that a frame's encoding is known and that none of its halves is longer than that makes them. */
+  void requireFits(FrameHeader header) throws MalformedDataException {
     Compressor compressor = byNumber.get(header.codec());
     Preamble.require(compressor != null, "codec %d is not among %s", header.codec(), numbers());
-    compressor.decompress(shape, header.parameters(), stored, target);
+    KvLayout layout = header.plan().layout();
+    for (int layer = 0; layer < layout.layers().size(); layer++) {
+      for (KvHalf half : KvHalf.values()) {
+        KvShape shape = layout.layer(layer).shape(half, layout.chunkTokens());
+        long stored = header.halves().storedBytes(layer, half);
+        boolean fits = header.codec() == RAW || stored == 0
+            ? stored == shape.bytes()
+            : stored <= compressor.maxStoredBytes(shape);
+        Preamble.require(fits, "%s of layer %d have %d bytes, more or fewer than %s makes of %d", half, layer,
+            stored, compressor.name(), shape.bytes());
+      }
+    }
+  }
+
+  /** Decodes a verified half of a frame that {@linkplain #requireFits fits}. */
+  void decode(FrameHeader header, KvShape shape, MemorySegment stored, MemorySegment target)
+      throws MalformedDataException {
+    get(header.codec()).decompress(shape, header.parameters(), stored, target);
   }
 }
