@@ -60,14 +60,15 @@ final class SsdCapacityTest {
     SplittableRandom random = new SplittableRandom(Long.getLong("test.seed", 5));
     long mostPhysical = 0;
     try (SsdTier tier = SsdTier.builder(directory, capacity).stagingBytes(4 << 20).open()) {
-      for (long written = 0; written < capacity * times; ) {
+      for (long written = 0; written < capacity * times;) {
         long[] parts = sizes.of(random);
         storeEvicting(tier, parts);
         written += bytes(parts);
         long physical = Directories.bytes(directory);
         mostPhysical = Math.max(mostPhysical, physical);
         TierUsage usage = tier.usage();
-        assertTrue(physical <= capacity, "physical " + physical + " over the cap of " + capacity + ", " + usage);
+        assertTrue(physical <= capacity,
+            "physical " + physical + " over the cap of " + capacity + ", " + usage);
         assertTrue(usage.usedBytes() <= capacity, usage::toString);
       }
       System.out.printf("cap %d, most physical %.3f, most live %.3f, used %.3f of it, %d entries%n", capacity,
@@ -105,7 +106,8 @@ final class SsdCapacityTest {
       MemorySegment target = Entries.target(arena, 2 << 20);
       for (long number : stored.keySet()) {
         long version = Entries.version(tier, Payloads.entry(number), 0, target);
-        assertTrue(version > 0 && version == Entries.version(tier, Payloads.entry(number), 1, target), "lost");
+        assertTrue(version > 0 && version == Entries.version(tier, Payloads.entry(number), 1, target),
+            "lost");
       }
     }
   }
@@ -123,7 +125,8 @@ final class SsdCapacityTest {
         long entries = tier.usage().entries();
         assertEquals(before - entries, tier.stats().shrunkEntries());
         assertTrue(Directories.bytes(directory) <= capacity && tier.usage().usedBytes() <= capacity);
-        assertTrue(tier.usage().usedBytes() > capacity * 7 / 10, "dropped more than it had to: " + tier.usage());
+        assertTrue(tier.usage().usedBytes() > capacity * 7 / 10,
+            "dropped more than it had to: " + tier.usage());
         MemorySegment target = Entries.target(arena, 400_000);
         for (EntryId id : Entries.ids(tier)) {
           assertEquals(Entries.version(tier, id, 0, target), Entries.version(tier, id, 1, target));

@@ -28,7 +28,7 @@ final class SsdChild {
   /** Each line is printed, in one write, once the call has returned, but for intents, which come before. */
   private static void churn(SsdTier tier, SplittableRandom random, long firstVersion) throws IOException {
     PrintStream out = System.out;
-    for (long version = firstVersion; ; version++) {
+    for (long version = firstVersion;; version++) {
       int number = random.nextInt(IDS);
       EntryId id = Payloads.entry(number);
       switch (random.nextInt(8)) {

@@ -122,7 +122,8 @@ final class SsdCorruptionTest {
 
   @Test
   void currentThatNamesNoManifest() throws Exception {
-    for (String content : List.of("", "MANIFEST-000001", "MANIFEST-999999\n", "../marker\n", "x".repeat(9000))) {
+    for (String content : List.of("", "MANIFEST-000001", "MANIFEST-999999\n", "../marker\n",
+        "x".repeat(9000))) {
       Directories.replace(tried, closed);
       Files.writeString(tried.resolve("index").resolve("CURRENT"), content);
       assertEquals(0, intactEntries("CURRENT is " + content, true));
@@ -139,7 +140,8 @@ final class SsdCorruptionTest {
         .filter(file -> file.toString().endsWith(".log")).max(Path::compareTo).orElseThrow();
     for (long size = Files.size(log); size >= 0; size -= 331) {
       Directories.replace(tried, killed);
-      try (RandomAccessFile file = new RandomAccessFile(tried.resolve(killed.relativize(log)).toFile(), "rw")) {
+      try (RandomAccessFile file =
+          new RandomAccessFile(tried.resolve(killed.relativize(log)).toFile(), "rw")) {
         file.setLength(size);
       }
       openAndCount("log of " + size, Set.of(), false);
@@ -183,7 +185,8 @@ final class SsdCorruptionTest {
     try (SsdTier tier = open()) {
       assertEquals(3, tier.stats().misplacedEntries());
       Set<EntryId> left = Entries.ids(tier);
-      assertFalse(left.contains(forged) || left.contains(Payloads.entry(3)) || left.contains(Payloads.entry(4)));
+      assertFalse(
+          left.contains(forged) || left.contains(Payloads.entry(3)) || left.contains(Payloads.entry(4)));
       assertEquals(STORED - REMOVED - 2, left.size());
     }
   }
@@ -191,7 +194,8 @@ final class SsdCorruptionTest {
   @Test
   void damagedRecordIsDroppedWithItsParts() throws Exception {
     EntryId victim = Payloads.entry(5);
-    try (SsdIndex index = SsdIndex.open(tried.resolve("index"), 4 << 20); SsdIndex.Batch batch = index.batch()) {
+    try (SsdIndex index = SsdIndex.open(tried.resolve("index"), 4 << 20);
+        SsdIndex.Batch batch = index.batch()) {
       byte[] record = index.record(SsdEntry.key(victim));
       record[record.length - 1] ^= 1;
       batch.put(SsdEntry.key(victim), record);
@@ -213,7 +217,8 @@ final class SsdCorruptionTest {
   private void forge(EntryId id, Extent extent) throws IOException {
     byte[] key = SsdEntry.key(id);
     SsdEntry entry = new SsdEntry(1000, List.of(new SsdEntry.Part(8000, List.of(extent))), new byte[0]);
-    try (SsdIndex index = SsdIndex.open(tried.resolve("index"), 4 << 20); SsdIndex.Batch batch = index.batch()) {
+    try (SsdIndex index = SsdIndex.open(tried.resolve("index"), 4 << 20);
+        SsdIndex.Batch batch = index.batch()) {
       batch.put(key, entry.encode(key));
       batch.write();
     }
@@ -234,7 +239,8 @@ final class SsdCorruptionTest {
         long first = Entries.version(tier, Payloads.entry(i), 0, target);
         long second = Entries.version(tier, Payloads.entry(i), 1, target);
         assertTrue((first == i || first == -1) && (second == i || second == -1), at + ": another's bytes");
-        assertFalse(gone.contains(i) && (first >= 0 || second >= 0), at + ": removed entry " + i + " is back");
+        assertFalse(gone.contains(i) && (first >= 0 || second >= 0),
+            at + ": removed entry " + i + " is back");
         intact += first == i && second == i ? 1 : 0;
       }
     }

@@ -61,7 +61,8 @@ final class SsdCrashTest {
     switch (words[0]) {
       case "storing" -> outcomes(words[1]).add(Long.parseLong(words[2]));
       case "removing" -> outcomes(words[1]).add(ABSENT);
-      case "stored" -> possible.put(Integer.valueOf(words[1]), new HashSet<>(Set.of(Long.parseLong(words[2]))));
+      case "stored" ->
+          possible.put(Integer.valueOf(words[1]), new HashSet<>(Set.of(Long.parseLong(words[2]))));
       case "removed" -> possible.put(Integer.valueOf(words[1]), new HashSet<>(Set.of(ABSENT)));
       default -> assertEquals("flushed", line);
     }
@@ -73,14 +74,16 @@ final class SsdCrashTest {
   }
 
   private void verify(String at) throws IOException {
-    try (SsdTier tier = SsdTier.builder(directory, SsdChild.CAPACITY).open(); Arena arena = Arena.ofConfined()) {
+    try (SsdTier tier = SsdTier.builder(directory, SsdChild.CAPACITY).open();
+        Arena arena = Arena.ofConfined()) {
       assertFalse(tier.stats().indexReplaced(), at);
       assertEquals(0, tier.stats().damagedRecords() + tier.stats().misplacedEntries(), at);
       MemorySegment target = Entries.target(arena, 300_000);
       for (int number = 0; number < SsdChild.IDS; number++) {
         EntryId id = Payloads.entry(number);
         long first = Entries.version(tier, id, 0, target);
-        assertEquals(first, Entries.version(tier, id, 1, target), at + ": parts of different versions in " + id);
+        assertEquals(first, Entries.version(tier, id, 1, target),
+            at + ": parts of different versions in " + id);
         Set<Long> expected = outcomes(Integer.toString(number));
         assertTrue(expected.contains(first), at + ": " + id + " is " + first + ", not one of " + expected);
         possible.put(number, new HashSet<>(List.of(first)));

@@ -124,7 +124,8 @@ final class SsdDirectoryTest {
     IllegalArgumentException e = assertThrows(IllegalArgumentException.class,
         () -> SsdTier.builder(directory(), Long.MAX_VALUE).open());
     assertTrue(e.getMessage().contains("capacityBytes is " + Long.MAX_VALUE), e.getMessage());
-    assertThrows(IllegalArgumentException.class, () -> SsdTier.builder(directory(), CAPACITY).stagingBytes(0));
+    assertThrows(IllegalArgumentException.class,
+        () -> SsdTier.builder(directory(), CAPACITY).stagingBytes(0));
     assertThrows(IllegalArgumentException.class,
         () -> SsdTier.builder(directory(), CAPACITY).freeSpaceFloorBytes(-1));
     assertThrows(IllegalArgumentException.class, () -> SsdTier.builder(directory(), CAPACITY).name(" "));
@@ -141,7 +142,8 @@ final class SsdDirectoryTest {
 
   private void assertRefused(long capacity, String why) {
     IOException e = assertThrows(IOException.class, () -> SsdTier.builder(directory(), capacity).open());
-    assertTrue(e.getMessage().contains(why) && e.getMessage().contains(directory().toString()), e.getMessage());
+    assertTrue(e.getMessage().contains(why) && e.getMessage().contains(directory().toString()),
+        e.getMessage());
   }
 
   private static String permissions(Path path) throws IOException {

@@ -44,9 +44,10 @@ final class SsdFaultTest {
     try (SsdTier tier = open(); Arena arena = Arena.ofConfined()) {
       assertTrue(Entries.store(tier, id, 1, PARTS));
       TierWrite underWay = tier.create(Payloads.entry(2), Entries.NOTE, PARTS).orElseThrow();
-      tier.fail(new IOException("injected"));
+      tier.records().fail(new IOException("injected"));
       assertFalse(tier.stats().writable());
-      IOException e = assertThrows(IOException.class, () -> tier.create(Payloads.entry(3), Entries.NOTE, PARTS));
+      IOException e =
+          assertThrows(IOException.class, () -> tier.create(Payloads.entry(3), Entries.NOTE, PARTS));
       assertTrue(e.getMessage().contains("no writes until it is opened again"), e.getMessage());
       assertEquals("injected", e.getCause().getMessage());
       assertThrows(IOException.class, () -> underWay.commit(PARTS));
@@ -123,7 +124,8 @@ final class SsdFaultTest {
         assertTrue(threads.awaitTermination(60, TimeUnit.SECONDS));
       }
       Thread.currentThread().interrupt();
-      assertTrue(Entries.store(tier, Payloads.entry(2), 2, PARTS), "an interrupted writer stores all the same");
+      assertTrue(Entries.store(tier, Payloads.entry(2), 2, PARTS),
+          "an interrupted writer stores all the same");
       assertTrue(Thread.interrupted(), "and stays interrupted");
     }
   }
