@@ -44,7 +44,7 @@ final class SsdFaultTest {
     try (SsdTier tier = open(); Arena arena = Arena.ofConfined()) {
       assertTrue(Entries.store(tier, id, 1, PARTS));
       TierWrite underWay = tier.create(Payloads.entry(2), Entries.NOTE, PARTS).orElseThrow();
-      tier.fail(new IOException("injected"));
+      tier.records().fail(new IOException("injected"));
       assertFalse(tier.stats().writable());
       IOException e =
           assertThrows(IOException.class, () -> tier.create(Payloads.entry(3), Entries.NOTE, PARTS));
