@@ -18,6 +18,9 @@ public final class Codecs {
   /** The number of the identity. */
   public static final int RAW = 0;
 
+  /** The highest number there can be. */
+  static final int MAX_NUMBER = 0xFFFF;
+
   private final Map<Integer, Compressor> byNumber = new HashMap<>();
 
   /**
@@ -29,9 +32,9 @@ public final class Codecs {
     byNumber.put(RAW, new RawCodec());
     for (Compressor compressor : compressors) {
       int number = compressor.codec();
-      if (number < 1 || number > 0xFFFF) {
+      if (number < 1 || number > MAX_NUMBER) {
         throw new IllegalArgumentException(
-            "codec number of " + compressor.name() + " is " + number + ", must be 1 to 65535");
+            "codec number of " + compressor.name() + " is " + number + ", must be 1 to " + MAX_NUMBER);
       }
       Compressor other = byNumber.putIfAbsent(number, compressor);
       if (other != null) {

@@ -97,7 +97,8 @@ public final class FrameReader {
     Preamble.require(length == header.partBytes(number) && Preamble.codec(part) == header.codec(),
         "part %d has %d bytes of codec %d, expected %d of codec %d", number, length, Preamble.codec(part),
         header.partBytes(number), header.codec());
-    return part.asSlice(header.offset(layer, half), header.halves().storedBytes(layer, half));
+    long stored = header.halves().storedBytes(layer, half);
+    return part.asSlice(stored == 0 ? 0 : header.offset(layer, half), stored);
   }
 
   private static void requireCrc(int computed, int expected, int layer, KvHalf half)
