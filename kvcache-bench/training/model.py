@@ -59,6 +59,41 @@ class RecallModel(torch.nn.Module):
         angles = torch.arange(shape.context).double()[:, None] * frequencies
         self.turns = torch.polar(torch.ones_like(angles), angles).to(torch.complex64)
 
+    @torch.no_grad()
+    def prepare(self):
+        """Starts training where recall is near: from random values it sits on a plateau for long.
+
+        The heads of layer 0 look 1, 2, 3, ... tokens back and write what they see into a channel of the
+        residual stream; half of layer 1 attends to tokens whose channel is like the query's, that is,
+        which come after the same words, and copies them. All of it may be unlearned. A plain Llama has
+        no biases, so embedding element 0, the same for every token, stands in for one.
+        """
+        shape, dim = self.shape, self.shape.head_dim
+        channel = slice(shape.dim - dim, shape.dim)
+        self.embedding[:, channel] *= 0.2
+        self.embedding[:, 0] = 1.0
+        rms = self.embedding.pow(2).mean(1).sqrt().mean()
+        pairs = torch.arange(8)  # the fastest of RoPE's turns tell neighbours apart
+        first, second = self.blocks[:2]
+        wq, wk = (w.view(-1, dim, shape.dim).mul_(0.1) for w in (first.wq, first.wk))
+        wk[:, 2 * pairs, 0] = 6.0 * rms
+        for head in range(shape.heads):
+            back = self.turns[head + 1, pairs].conj()
+            wq[head, 2 * pairs, 0] = 6.0 * rms * back.real
+            wq[head, 2 * pairs + 1, 0] = 6.0 * rms * back.imag
+        wv = first.wv.view(-1, dim, shape.dim)
+        wv[:] = wv[0].clone()
+        wv[:, :, 0] = 0.0
+        first.wo[channel] = 0.4 * torch.eye(dim).repeat(1, shape.heads)
+        first.wo[: channel.start] *= 0.3
+
+        group = shape.heads // shape.kv_heads
+        second.wk[:dim] = 0.0
+        second.wk[:dim, channel] = 0.8 * torch.eye(dim)
+        second.wq[: group * dim] = second.wk[:dim].repeat(group, 1)
+        second.wv[:dim, 0] = 0.0
+        second.wo[:, : group * dim] = second.wv[:dim].T.repeat(1, group)
+
     def forward(self, batch, round_kv=True, dtype=torch.float32):
         """Logits of the tokens to be predicted, [number of them][vocabulary].
 

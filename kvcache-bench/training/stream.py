@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-KINDS = ["LEDGER", "STORY", "LOG", "REFERENCE", "NUMBERS"]
+KINDS = ["NOTES", "LEDGER", "STORY", "LOG", "REFERENCE", "NUMBERS"]
 FIRST_HELD_OUT_SEED = 1 << 40  # as in DocumentGenerator
 TRAINING_DIR = os.path.dirname(os.path.abspath(__file__))
 BENCH_DIR = os.path.dirname(TRAINING_DIR)

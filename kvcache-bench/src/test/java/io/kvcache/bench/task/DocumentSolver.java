@@ -17,8 +17,8 @@ final class DocumentSolver {
   /** The only answer that the document supports. */
   int[] answer(RecallQuestion question) {
     String[] words = Vocabulary.render(question.tokens()).split(" ");
-    String subject = words[1];
-    String asked = String.join(" ", Arrays.copyOfRange(words, 2, words.length - 1));
+    String subject = words[words.length - 2];
+    String asked = String.join(" ", Arrays.copyOfRange(words, 1, words.length - 3));
     Set<String> found =
         switch (asked) {
           case "town" ->
@@ -28,8 +28,7 @@ final class DocumentSolver {
           case "coins" -> find("<who> : town \\w+ , coins (\\d \\d) \\.", subject);
           case "item" ->
               find(
-                  "(?:<who> carries the|<who> still keeps the|every one saw <who> with the) (\\w+)",
-                  subject);
+                  "<who> (?:carries the |still keeps the |with the |)(\\w+) \\.", subject);
           case "code" -> find("alert host <who> code (\\d \\d \\d) \\.", subject);
           case "house town" -> houseTown(subject);
           case "number" -> find("the number of <who> is ((?:\\d ){6})", subject);
