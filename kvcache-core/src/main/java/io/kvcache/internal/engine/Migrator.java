@@ -241,7 +241,7 @@ final class Migrator {
         bytes[part] = reader.header().partBytes(part);
       }
       // Making room may take buffers of its own.
-      parts.close();
+      parts.giveBack();
       TierHandle tier = shared.tiers.get(to.tier());
       Optional<TierWrite> claimed = claim(tier, chunk, source.stored(), source.id(), bytes, usedBefore);
       if (claimed.isEmpty()) {
@@ -349,7 +349,7 @@ final class Migrator {
       if (number == part) {
         return true;
       }
-      close();
+      giveBack();
       if (source.inPlace()) {
         segment = source.part(part);
       } else {
@@ -377,13 +377,18 @@ final class Migrator {
       return segment;
     }
 
-    @Override
-    public void close() {
+    /** Gives the buffer back; the next {@link #read} gets one again. */
+    void giveBack() {
       number = 0;
       if (fetched != null) {
         fetched.close();
         fetched = null;
       }
+    }
+
+    @Override
+    public void close() {
+      giveBack();
     }
   }
 }
