@@ -71,8 +71,9 @@ public interface KvLease extends AutoCloseable {
    * @param tier name of the tier
    * @param codec name of the encoding
    * @param fidelity what decoding gives back
+   * @param storedBytes bytes the chunks take in the tier
    */
-  record Run(int firstToken, int tokens, String tier, String codec, Fidelity fidelity) {}
+  record Run(int firstToken, int tokens, String tier, String codec, Fidelity fidelity, long storedBytes) {}
 
   /**
    * One layer of one chunk.

@@ -20,6 +20,8 @@ public record KvShape(KvHalf half, int tokens, int kvHeads, int dim, DType dtype
     Checks.requireBetween(kvHeads, 1, LayerSpec.MAX_KV_HEADS, "kvHeads");
     Checks.requireBetween(dim, 0, LayerSpec.MAX_DIM, "dim");
     Objects.requireNonNull(dtype, "dtype");
+    Checks.requireBetween((long) kvHeads * dim * dtype.bytes(), 0, LayerSpec.MAX_ROW_BYTES,
+        "bytes per token");
   }
 
   /** Elements of one token's row, all heads. */

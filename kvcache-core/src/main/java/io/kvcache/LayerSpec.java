@@ -18,6 +18,9 @@ public record LayerSpec(int kvHeads, int keyDim, int valueDim, DType dtype, int 
   /** Most elements per head; opaque layers use it for bytes per token. */
   public static final int MAX_DIM = 1 << 20;
 
+  /** Most bytes of one token's keys, and of its values. */
+  public static final int MAX_ROW_BYTES = 1 << 24;
+
   /** Checks every component. */
   public LayerSpec {
     Checks.requireBetween(kvHeads, 1, MAX_KV_HEADS, "kvHeads");
@@ -25,8 +28,9 @@ public record LayerSpec(int kvHeads, int keyDim, int valueDim, DType dtype, int 
     Checks.requireBetween(valueDim, 0, MAX_DIM, "valueDim");
     Objects.requireNonNull(dtype, "dtype");
     Checks.requireBetween(window, 0, Integer.MAX_VALUE, "window");
-    Checks.requireBetween((long) kvHeads * keyDim * dtype.bytes(), 1, 1 << 24, "key bytes per token");
-    Checks.requireBetween((long) kvHeads * valueDim * dtype.bytes(), 0, 1 << 24, "value bytes per token");
+    Checks.requireBetween((long) kvHeads * keyDim * dtype.bytes(), 1, MAX_ROW_BYTES, "key bytes per token");
+    Checks.requireBetween(
+        (long) kvHeads * valueDim * dtype.bytes(), 0, MAX_ROW_BYTES, "value bytes per token");
   }
 
   /** A full-attention layer whose keys and values have the same width. */

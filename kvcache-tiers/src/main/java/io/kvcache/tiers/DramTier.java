@@ -27,21 +27,21 @@ import java.util.function.Consumer;
 /**
  * Entries in this process's memory, off the heap. Nothing survives a restart.
  *
- * <p>Space: each part takes whole pages of {@value PageRun#PAGE_BYTES} bytes. The capacity bounds pages
+ * <p>Space: each part takes whole pages of 4096 bytes. The capacity bounds pages
  * reserved from the system and, together with them, the heap objects that describe entries: a 64th of the
- * capacity, at least {@value #LEAST_HEAP_BYTES} bytes, is set aside for those and always counts as used.
+ * capacity, at least 8192 bytes, is set aside for those and always counts as used.
  * Pages are reserved in slabs as they are first needed, which takes about 0.4 ms a MiB then, and kept until
  * {@link #close}.
  *
  * <p>Huge pages: slabs come from the C library's {@code malloc}; with glibc 2.35 or newer, {@code
- * GLIBC_TUNABLES=glibc.malloc.hugetlb=1} in the environment asks for transparent ones. It is left to the user:
- * on a small virtual machine reserving became slower and nothing became faster.
+ * GLIBC_TUNABLES=glibc.malloc.hugetlb=1} in the environment asks for transparent ones. It is left to the
+ * user: on a small virtual machine reserving became slower and nothing became faster.
  *
  * <p>Ownership: a part's memory is freed when its entry was removed or replaced and the last view of it
  * closed; with assertions on it is overwritten then, so that use after close shows.
  *
- * <p>Threads: reading and viewing take no lock. After {@link #close} every method and every segment throws
- * {@link IllegalStateException}.
+ * <p>Threads: reading and viewing take no lock. After {@link #close} every method but {@link #name}, {@link
+ * #traits} and {@link #usage} throws {@link IllegalStateException}, and so does every segment.
  */
 public final class DramTier implements Tier {
   /** Least capacity, in bytes. */

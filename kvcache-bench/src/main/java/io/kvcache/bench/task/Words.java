@@ -62,7 +62,7 @@ final class Words {
   static final List<String> GLUE =
       words(
           """
-          . , : the of in is was and with still carries keeps lives stays belongs to house stands number
+          . , : the of in is was and with still carries keeps lives stays belongs to house stands number notes
           town coins item ledger accounts tale log list houses numbers info alert host code load disk
           check passed backup job done queue cache cleared memory free requests from has at home saw
           every one""");

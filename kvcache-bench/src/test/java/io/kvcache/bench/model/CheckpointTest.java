@@ -20,7 +20,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 class CheckpointTest {
   private static final ModelConfig SMALL = new ModelConfig(16, 24, 2, 4, 2, 20, 32, false);
 
-  @TempDir Path directory;
+  @TempDir
+  Path directory;
 
   @Test
   void readsWhatWasWritten() throws IOException {

@@ -67,8 +67,8 @@ class KvStateTest {
         }
       }
     }
-    ScalarTwin twin = new ScalarTwin(weights, true, (layer, kvHead, query, key) ->
-        query < PREFIX || key >= PREFIX || kept[layer][kvHead][key]);
+    ScalarTwin twin = new ScalarTwin(weights, true,
+        (layer, kvHead, query, key) -> query < PREFIX || key >= PREFIX || kept[layer][kvHead][key]);
     twin.run(prompt);
     float[][] expected = twin.run(suffix);
     try (Transformer model = new Transformer(weights, 2);

@@ -78,20 +78,24 @@ final class Lease implements KvLease {
   public List<Run> runs() {
     List<Run> runs = new ArrayList<>();
     int first = 0;
-    for (int chunk = 1; chunk <= usable; chunk++) {
-      Stored stored = sources.get(first).stored();
-      boolean same = chunk < usable
-          && sources.get(chunk).stored().tier() == stored.tier()
-          && sources.get(chunk).stored().codec() == stored.codec();
-      if (!same) {
+    long bytes = 0;
+    for (int chunk = 0; chunk < usable; chunk++) {
+      Stored stored = sources.get(chunk).stored();
+      bytes += stored.bytes();
+      boolean last = chunk + 1 == usable || !alike(stored, sources.get(chunk + 1).stored());
+      if (last) {
         Compressor codec = shared.codecs.get(stored.codec());
-        runs.add(new Run(first * chunkTokens, (chunk - first) * chunkTokens,
-            shared.tiers.get(stored.tier()).name(),
-            codec.name(), codec.fidelity()));
-        first = chunk;
+        runs.add(new Run(first * chunkTokens, (chunk + 1 - first) * chunkTokens,
+            shared.tiers.get(stored.tier()).name(), codec.name(), codec.fidelity(), bytes));
+        first = chunk + 1;
+        bytes = 0;
       }
     }
     return runs;
+  }
+
+  private static boolean alike(Stored one, Stored other) {
+    return one.tier() == other.tier() && one.codec() == other.codec();
   }
 
   @Override

@@ -241,7 +241,7 @@ final class Migrator {
         bytes[part] = reader.header().partBytes(part);
       }
       // Making room may take buffers of its own.
-      parts.close();
+      parts.giveBack();
       TierHandle tier = shared.tiers.get(to.tier());
       Optional<TierWrite> claimed = claim(tier, chunk, source.stored(), source.id(), bytes, usedBefore);
       if (claimed.isEmpty()) {
@@ -299,10 +299,10 @@ final class Migrator {
         encodeLayer(source.reader(), parts.segment(), layer, scratch.segment(), writer);
       }
       FrameHeader parent = source.reader().header();
+      writer.requireContentOf(parent);
       FrameHeader.Fields fields = new FrameHeader.Fields(id, generation, chunk.root(), chunk.previous(),
           chunk.position().chunk(), to.codec(), compressor.parameters(), shared.runtime.wallClock().millis(),
-          parent.expiryMillis(), lossy ? source.stored().generation() : parent.parentGeneration(),
-          lossy ? parent.hash() : parent.parentHash());
+          parent.expiryMillis(), lossy ? source.stored().generation() : parent.parentGeneration());
       long[] bytes = new long[1];
       boolean committed = tier.commit(() -> bytes[0] = writer.commit(fields));
       return committed ? new Stored(to.tier(), to.codec(), id.variantClass(), generation, bytes[0]) : null;
@@ -349,7 +349,7 @@ final class Migrator {
       if (number == part) {
         return true;
       }
-      close();
+      giveBack();
       if (source.inPlace()) {
         segment = source.part(part);
       } else {
@@ -377,13 +377,18 @@ final class Migrator {
       return segment;
     }
 
-    @Override
-    public void close() {
+    /** Gives the buffer back; the next {@link #read} gets one again. */
+    void giveBack() {
       number = 0;
       if (fetched != null) {
         fetched.close();
         fetched = null;
       }
+    }
+
+    @Override
+    public void close() {
+      giveBack();
     }
   }
 }
