@@ -278,8 +278,9 @@ public final class Segment implements SegmentView {
 
   /** Takes over what was known of its use before a restart; the most recent and frequent of its chunks counts. */
   public void restoreUse(double count, long atNanos) {
+    // Times before the machine was started are negative: 0 stands for "not known" only together with no use.
+    lastUseNanos = frequency == 0 ? atNanos : Math.max(lastUseNanos, atNanos);
     frequency = Math.max(frequency, count);
-    lastUseNanos = Math.max(lastUseNanos, atNanos);
   }
 
   /** Splits the leading {@code count} chunks off into {@code upper}, which takes this segment's place. */
