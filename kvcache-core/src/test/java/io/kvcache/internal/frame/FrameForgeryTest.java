@@ -28,8 +28,10 @@ class FrameForgeryTest {
   private static final long MOST_ALLOCATED = 4 << 20;
   private static final KvLayout TWO_GROUPS = KvLayout.uniform(2, 64, 256, DType.F32).withChunkTokens(16);
 
+  private static final TrimCodec LOSSY = new TrimCodec(201, new Fidelity.Quantized(4));
+
   private final FramePlan plan = Frames.plan(Frames.EXAMPLE_LAYOUT);
-  private final Codecs codecs = new Codecs(List.of(TrimCodec.EXACT), Frames.EXAMPLE_LAYOUT);
+  private final Codecs codecs = new Codecs(List.of(TrimCodec.EXACT, LOSSY), Frames.EXAMPLE_LAYOUT);
   private final byte[] header = Frames.example().get(0);
   private final byte[] group = Frames.example().get(1);
 
@@ -118,7 +120,8 @@ class FrameForgeryTest {
   void whatIsNotKnownIsRefused() {
     assertEquals("format version is 2, expected 1", refusal(patched(header, 4, 1, 2), group));
     assertEquals("format version is 255, expected 1", refusal(header, patched(group, 4, 1, 255)));
-    assertEquals("codec 9 is not among [0, 200]", refusalOf(56, 2, 9));
+    assertEquals("codec 9 is not among [0, 200, 201]", refusalOf(56, 2, 9));
+    assertEquals("a FULL frame is encoded by trim", refusalOf(56, 2, LOSSY.codec()));
     assertEquals("kept positions of mode 1 are not known", refusalOf(208, 1, 1));
     assertEquals("kept positions of mode 255 are not known", refusalOf(208, 1, 255));
     assertEquals("authentication 1 is not known", refusalOf(209, 1, 1));
@@ -154,12 +157,11 @@ class FrameForgeryTest {
     FramePlan plan = Frames.plan(TWO_GROUPS);
     ChunkKey key = Frames.exampleKeys().get(0);
     ChunkKey other = Frames.exampleKeys().get(1);
-    TrimCodec lossy = new TrimCodec(201, new Fidelity.Quantized(4));
     return List.of(
         frame(plan, new RawCodec(), new EntryId(key, VariantClass.FULL), 7, 1),
         frame(plan, new RawCodec(), new EntryId(other, VariantClass.FULL), 7, 1),
         frame(plan, new RawCodec(), new EntryId(key, VariantClass.FULL), 8, 1),
-        frame(plan, lossy, new EntryId(key, VariantClass.SERVING), 7, 1),
+        frame(plan, LOSSY, new EntryId(key, VariantClass.SERVING), 7, 1),
         frame(plan, TrimCodec.EXACT, new EntryId(key, VariantClass.FULL), 7, 1),
         frame(plan, new RawCodec(), new EntryId(key, VariantClass.FULL), 7, 2));
   }
@@ -176,7 +178,7 @@ class FrameForgeryTest {
   @Test
   void exchangedPartsAreFound() throws MalformedDataException {
     Codecs known = new Codecs(
-        List.of(TrimCodec.EXACT, new TrimCodec(201, new Fidelity.Quantized(4))), TWO_GROUPS);
+        List.of(TrimCodec.EXACT, LOSSY), TWO_GROUPS);
     List<Frame> frames = frames();
     for (Frame wanted : frames) {
       FrameReader reader =
