@@ -86,7 +86,7 @@ final class ExtentFile implements AutoCloseable {
   }
 
   private long withChannel(Call call) throws IOException {
-    boolean interrupted = false;
+    boolean interrupted = Thread.interrupted(); // else the call would start by closing the channel
     try {
       while (true) {
         FileChannel open = channel;

@@ -44,6 +44,11 @@ record SsdEntry(long sequence, List<Part> parts, byte[] note) {
     boolean small() {
       return extents.isEmpty();
     }
+
+    /** Pages of its extents. */
+    long pages() {
+      return small() ? 0 : Pages.holding(bytes);
+    }
   }
 
   /** The key of an entry in the index. */
@@ -76,7 +81,11 @@ record SsdEntry(long sequence, List<Part> parts, byte[] note) {
 
   /** Pages of all extents. */
   long pages() {
-    return extents().stream().mapToLong(Extent::pages).sum();
+    long pages = 0;
+    for (Part part : parts) {
+      pages += part.pages();
+    }
+    return pages;
   }
 
   /** The same entry with another note. */
@@ -86,6 +95,12 @@ record SsdEntry(long sequence, List<Part> parts, byte[] note) {
 
   /** Bytes of the cap charged to the index for this entry. */
   long indexBytes() {
+    return indexBytes(parts);
+  }
+
+  /** As {@link #indexBytes()}, of an entry with these parts. */
+  static long indexBytes(List<Part> parts) {
+    long pages = 0;
     long smallBytes = 0;
     int smallParts = 0;
     for (Part part : parts) {
@@ -93,8 +108,9 @@ record SsdEntry(long sequence, List<Part> parts, byte[] note) {
         smallBytes += part.bytes;
         smallParts++;
       }
+      pages += part.pages();
     }
-    return indexBytes(parts.size(), smallParts, smallBytes, pages());
+    return indexBytes(parts.size(), smallParts, smallBytes, pages);
   }
 
   /**

@@ -103,7 +103,7 @@ final class SsdOpening {
     try {
       openIndex();
     } catch (IOException e) {
-      LOG.log(Level.WARNING, directory + ": the index is damaged, starting empty", e);
+      LOG.log(Level.WARNING, "{0}: the index is damaged, starting empty: {1}", directory, e.getMessage());
       indexReplaced = true;
       setIndexAside();
       openIndex();

@@ -10,20 +10,16 @@ import io.kvcache.spi.TierTrait;
 import io.kvcache.spi.TierUsage;
 import io.kvcache.spi.TierWrite;
 import java.io.IOException;
-import java.lang.System.Logger.Level;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.FileStore;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.concurrent.atomic.AtomicLong;
-import java.util.concurrent.locks.ReentrantLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Consumer;
 
@@ -50,33 +46,24 @@ public final class SsdTier implements Tier {
   /** Least capacity, in bytes. */
   public static final long MIN_CAPACITY_BYTES = 8 << 20;
 
-  private static final System.Logger LOG = System.getLogger(SsdTier.class.getName());
-
   private final String name;
-  private final Path directory;
   private final long capacityBytes;
   private final long freeSpaceFloorBytes;
   private final FileStore disk;
   private final DirectoryLock lock;
   private final ExtentFiles files;
   private final SsdIndex index;
+  private final SsdRecords records;
   private final Space space;
   private final IndexSize indexSize;
   private final Staging staging;
   private final Readers readers;
   private final SsdStats atOpen;
-  private final AtomicLong entries;
-  private final AtomicLong nextSequence;
-  private final AtomicLong damagedRecords;
 
   /** Held shared by whoever uses files or index, alone by close: RocksDB must not be closed under a call. */
   private final ReentrantReadWriteLock gate = new ReentrantReadWriteLock();
 
-  /** Held from looking a record up until it is replaced, so that nobody's extents are freed twice or forgotten. */
-  private final ReentrantLock recordLock = new ReentrantLock();
-
   private volatile boolean closed;
-  private volatile IOException failure;
 
   /** Settings of a tier in {@code directory}, which is created when it is opened. */
   public static SsdTierBuilder builder(Path directory, long capacityBytes) {
@@ -85,7 +72,6 @@ public final class SsdTier implements Tier {
 
   SsdTier(SsdTierBuilder settings, SsdOpening opened) {
     name = settings.name();
-    directory = settings.directory();
     capacityBytes = settings.capacityBytes();
     freeSpaceFloorBytes = settings.floorBytes(opened.diskBytes());
     disk = opened.disk();
@@ -97,9 +83,7 @@ public final class SsdTier implements Tier {
     staging = new Staging(settings.stagingBytes());
     readers = new Readers(space::free);
     SsdSurvey survey = opened.survey();
-    entries = new AtomicLong(survey.entries());
-    nextSequence = new AtomicLong(survey.lastSequence() + 1);
-    damagedRecords = new AtomicLong(survey.damaged());
+    records = new SsdRecords("tier " + name + " in " + settings.directory(), index, survey);
     atOpen = new SsdStats(files.direct(), true, opened.indexReplaced(), survey.damaged(), survey.misplaced(),
         survey.shrunk());
   }
@@ -116,12 +100,12 @@ public final class SsdTier implements Tier {
 
   @Override
   public TierUsage usage() {
-    return new TierUsage(capacityBytes, space.usedBytes(), entries.get());
+    return new TierUsage(capacityBytes, space.usedBytes(), records.entries());
   }
 
   /** What opening found and how the tier fares. */
   public SsdStats stats() {
-    return new SsdStats(atOpen.directIo(), failure == null, atOpen.indexReplaced(), damagedRecords.get(),
+    return new SsdStats(atOpen.directIo(), records.writable(), atOpen.indexReplaced(), records.damaged(),
         atOpen.misplacedEntries(), atOpen.shrunkEntries());
   }
 
@@ -136,7 +120,7 @@ public final class SsdTier implements Tier {
     requireLengths(partBytes);
     enter();
     try {
-      requireWritable();
+      records.requireWritable();
       Optional<MemorySegment[]> staged = staging.take(partBytes);
       if (staged.isEmpty()) {
         return Optional.empty();
@@ -184,16 +168,18 @@ public final class SsdTier implements Tier {
     long pagesLeft = write.claimedPages();
     long indexBytesLeft = write.claimedIndexBytes();
     try {
-      requireWritable();
+      records.requireWritable();
       List<SsdEntry.Part> parts = new ArrayList<>();
       try {
         storeParts(write, partBytes, parts);
       } finally {
         pagesLeft -= pages(parts);
       }
-      SsdEntry entry = new SsdEntry(nextSequence.getAndIncrement(), parts, write.note());
-      indexBytesLeft -= entry.indexBytes();
-      publish(write, entry);
+      long indexBytes = SsdEntry.indexBytes(parts);
+      indexBytesLeft -= indexBytes;
+      Optional<SsdEntry> older = records.replace(write.id(), parts, write.note(), write.staged());
+      older.ifPresent(entry -> retire(write.id(), entry));
+      indexSize.wrote(indexBytes);
     } finally {
       space.unclaim(pagesLeft, indexBytesLeft);
       staging.give(write.staged());
@@ -225,7 +211,7 @@ public final class SsdTier implements Tier {
       files.sync(written);
     } catch (IOException e) {
       releaseParts(parts);
-      throw fail(e);
+      throw records.fail(e);
     }
   }
 
@@ -236,39 +222,9 @@ public final class SsdTier implements Tier {
   private static long pages(List<SsdEntry.Part> parts) {
     long pages = 0;
     for (SsdEntry.Part part : parts) {
-      pages += part.small() ? 0 : Pages.holding(part.bytes());
+      pages += part.pages();
     }
     return pages;
-  }
-
-  private void publish(SsdWrite write, SsdEntry entry) throws IOException {
-    byte[] key = SsdEntry.key(write.id());
-    Optional<SsdEntry> older;
-    recordLock.lock();
-    try (SsdIndex.Batch batch = index.batch()) {
-      older = findSound(key);
-      if (older.isPresent()) {
-        batch.deleteParts(older.get());
-      }
-      for (int i = 0; i < entry.parts().size(); i++) {
-        SsdEntry.Part part = entry.parts().get(i);
-        if (part.small()) {
-          batch.putPart(entry.sequence(), i, write.staged()[i].asSlice(0, part.bytes()));
-        }
-      }
-      batch.put(key, entry.encode(key));
-      batch.write();
-      entries.addAndGet(older.isPresent() ? 0 : 1);
-    } catch (IOException e) {
-      throw fail(e);
-    } finally {
-      recordLock.unlock();
-    }
-    indexSize.wrote(entry.indexBytes());
-    if (older.isPresent()) {
-      syncIndex();
-      retire(write.id(), older.get());
-    }
   }
 
   /** Frees what an entry had that is durably out of the index. */
@@ -284,10 +240,7 @@ public final class SsdTier implements Tier {
       Readers.Group group = readers.enter(id);
       try {
         return read(SsdEntry.key(id), part, target);
-      } catch (IOException e) {
-        return new ReadResult.Unreadable(e);
-      } catch (MalformedDataException e) {
-        damagedRecords.incrementAndGet();
+      } catch (IOException | MalformedDataException e) {
         return new ReadResult.Unreadable(e);
       } finally {
         readers.leave(id, group);
@@ -301,7 +254,7 @@ public final class SsdTier implements Tier {
       throws IOException, MalformedDataException {
     long lost = -1;
     while (true) {
-      Optional<SsdEntry> found = find(key);
+      Optional<SsdEntry> found = records.find(key);
       if (found.isEmpty() || part < 0 || part >= found.get().parts().size()) {
         return new ReadResult.Missing();
       }
@@ -331,27 +284,8 @@ public final class SsdTier implements Tier {
   public int remove(Collection<EntryId> ids) throws IOException {
     enter();
     try {
-      requireWritable();
-      Map<EntryId, SsdEntry> removed = new HashMap<>();
-      recordLock.lock();
-      try (SsdIndex.Batch batch = index.batch()) {
-        for (EntryId id : new LinkedHashSet<>(ids)) {
-          byte[] key = SsdEntry.key(id);
-          Optional<SsdEntry> entry = findSound(key);
-          if (entry.isPresent()) {
-            batch.deleteParts(entry.get());
-            removed.put(id, entry.get());
-          }
-          batch.delete(key);
-        }
-        batch.write();
-        entries.addAndGet(-removed.size());
-      } catch (IOException e) {
-        throw fail(e);
-      } finally {
-        recordLock.unlock();
-      }
-      syncIndex();
+      records.requireWritable();
+      Map<EntryId, SsdEntry> removed = records.remove(ids);
       removed.forEach(this::retire);
       indexSize.wrote((long) removed.size() * SsdEntry.KEY_BYTES);
       return removed.size();
@@ -365,22 +299,8 @@ public final class SsdTier implements Tier {
     notes.values().forEach(SsdTier::requireNote);
     enter();
     try {
-      requireWritable();
-      recordLock.lock();
-      try (SsdIndex.Batch batch = index.batch()) {
-        for (Map.Entry<EntryId, byte[]> note : notes.entrySet()) {
-          byte[] key = SsdEntry.key(note.getKey());
-          Optional<SsdEntry> entry = findSound(key);
-          if (entry.isPresent()) {
-            batch.put(key, entry.get().withNote(note.getValue()).encode(key));
-          }
-        }
-        batch.write();
-      } catch (IOException e) {
-        throw fail(e);
-      } finally {
-        recordLock.unlock();
-      }
+      records.requireWritable();
+      records.annotate(notes);
       indexSize.wrote(notes.size() * (long) MAX_NOTE_BYTES);
     } finally {
       leave();
@@ -392,15 +312,7 @@ public final class SsdTier implements Tier {
   public void inventory(Consumer<TierEntry> listed) throws IOException {
     enter();
     try {
-      index.scan((key, record) -> {
-        try {
-          SsdEntry entry = SsdEntry.decode(key, record);
-          listed.accept(new TierEntry(SsdEntry.id(key), entry.note(),
-              entry.indexBytes() + entry.pages() * Pages.BYTES));
-        } catch (MalformedDataException e) {
-          damagedRecords.incrementAndGet();
-        }
-      });
+      records.list(listed);
     } finally {
       leave();
     }
@@ -410,8 +322,8 @@ public final class SsdTier implements Tier {
   public void flush() throws IOException {
     enter();
     try {
-      requireWritable();
-      syncIndex();
+      records.requireWritable();
+      records.sync();
     } finally {
       leave();
     }
@@ -433,49 +345,15 @@ public final class SsdTier implements Tier {
 
   private void closeAll() throws IOException {
     try (lock; files; staging; index) { // closed in the opposite order
-      if (failure == null) {
+      if (records.writable()) {
         index.flush();
       }
     }
   }
 
-  private Optional<SsdEntry> find(byte[] key) throws IOException, MalformedDataException {
-    byte[] record = index.record(key);
-    return record == null ? Optional.empty() : Optional.of(SsdEntry.decode(key, record));
-  }
-
-  /** As {@link #find}; a damaged record is none, and its pages stay taken until the tier is opened again. */
-  private Optional<SsdEntry> findSound(byte[] key) throws IOException {
-    try {
-      return find(key);
-    } catch (MalformedDataException e) {
-      damagedRecords.incrementAndGet();
-      return Optional.empty();
-    }
-  }
-
-  private void syncIndex() throws IOException {
-    try {
-      index.sync();
-    } catch (IOException e) {
-      throw fail(e);
-    }
-  }
-
-  /** Ends all writing, because what is on disk now is uncertain; returns what to throw. */
-  private IOException fail(IOException cause) {
-    if (failure == null) {
-      failure = cause;
-      LOG.log(Level.WARNING, "tier " + name + " in " + directory + " takes no more writes", cause);
-    }
-    return cause;
-  }
-
-  private void requireWritable() throws IOException {
-    if (failure != null) {
-      throw new IOException("tier " + name + " in " + directory + " takes no writes until it is opened again",
-          failure);
-    }
+  /** For tests that stage failures. */
+  SsdRecords records() {
+    return records;
   }
 
   private void enter() {

@@ -1,10 +1,13 @@
 package io.kvcache.tiers;
 
 import java.io.IOException;
+import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.SimpleFileVisitor;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.util.Comparator;
 import java.util.List;
 import java.util.stream.Stream;
@@ -50,12 +53,24 @@ final class Directories {
     }
   }
 
-  /** Bytes of all files, which RocksDB may be deleting. */
+  /** Bytes of all files; those that vanish meanwhile, as RocksDB's do, count nothing. */
   static long bytes(Path directory) throws IOException {
-    long bytes = 0;
-    for (Path file : files(directory)) {
-      bytes += Files.exists(file) ? Files.size(file) : 0;
-    }
-    return bytes;
+    long[] bytes = new long[1];
+    Files.walkFileTree(directory, new SimpleFileVisitor<>() {
+      @Override
+      public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) {
+        bytes[0] += attributes.size();
+        return FileVisitResult.CONTINUE;
+      }
+
+      @Override
+      public FileVisitResult visitFileFailed(Path file, IOException e) throws IOException {
+        if (e instanceof NoSuchFileException) {
+          return FileVisitResult.CONTINUE;
+        }
+        throw e;
+      }
+    });
+    return bytes[0];
   }
 }

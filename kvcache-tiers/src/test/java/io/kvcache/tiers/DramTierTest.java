@@ -38,12 +38,7 @@ class DramTierTest extends TierContract {
   }
 
   @ParameterizedTest
-<<<<<<< HEAD
-  @ValueSource(
-      longs = {Long.MIN_VALUE, -1, 0, 4095, DramTier.MIN_CAPACITY_BYTES - 1, 1L << 50, Long.MAX_VALUE})
-=======
   @ValueSource(longs = {Long.MIN_VALUE, -1, 0, 4095, (64 << 10) - 1, 1L << 50, Long.MAX_VALUE})
->>>>>>> dram
   void rejectsAbsurdCapacity(long capacity) {
     String message = assertThrows(IllegalArgumentException.class, () -> DramTier.open(capacity)).getMessage();
     assertTrue(message.contains("is " + capacity + ","), message);
@@ -137,13 +132,8 @@ class DramTierTest extends TierContract {
   void heapObjectsAreBounded() throws IOException {
     try (Tier tier = DramTier.open(CAPACITY)) {
       int stored = 0;
-<<<<<<< HEAD
-      for (Optional<TierWrite> write = claimPage(tier, 0); write.isPresent();
-          write = claimPage(tier, stored)) {
-=======
       Optional<TierWrite> write = claimPage(tier, stored);
       while (write.isPresent()) {
->>>>>>> dram
         write.get().commit(new long[] {1});
         stored++;
         write = claimPage(tier, stored);

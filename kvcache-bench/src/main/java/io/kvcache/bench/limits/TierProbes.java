@@ -23,6 +23,7 @@ import java.util.zip.CRC32C;
  * block, what is read is verified. Entries have the size of a usual chunk and together exceed the caches.
  */
 final class TierProbes implements ProbeGroup {
+  private static final String STORE = "store";
   private static final int PARTS = 4;
   private static final long MAX_PART_BYTES = 1L << 20;
   private static final long BLOCK = 64L << 10; // small enough to stay in the cache between checksum and copy
@@ -64,12 +65,14 @@ final class TierProbes implements ProbeGroup {
   @Override
   public List<Probe> probes() {
     if (tier.traits().contains(TierTrait.ADDRESSABLE)) {
-      return List.of(new Path("store", "", MemoryProbes.COPY, this::storeAll),
+      return List.of(new Path(STORE, "", MemoryProbes.COPY, () -> storeAll(1)),
           new Path("verified view", "", MemoryProbes.CRC32C, this::viewAll),
           new Path("verified copy-out", "", MemoryProbes.COPY, this::copyOutAll));
     }
     List<Probe> probes = new ArrayList<>();
-    probes.add(new Path("store", "", DiskProbes.WRITE, this::storeAll));
+    for (int depth : DEPTHS) {
+      probes.add(new Path(STORE, "x " + depth, DiskProbes.WRITE, () -> storeAll(depth)));
+    }
     for (int depth : DEPTHS) {
       probes.add(new Path("verified read", "x " + depth, DiskProbes.READ, () -> readAll(depth)));
     }
@@ -80,19 +83,18 @@ final class TierProbes implements ProbeGroup {
     return all.asSlice(((long) entry * PARTS + part) * partBytes, partBytes);
   }
 
-  private void storeAll() throws IOException {
+  private void storeAll(int threads) throws IOException {
     long[] lengths = new long[PARTS];
     Arrays.fill(lengths, partBytes);
-    for (int entry = 0; entry < ids.size(); entry++) {
-      int number = entry;
+    Workers.run(threads, ids.size(), entry -> {
       try (TierWrite write = tier.create(ids.get(entry), NOTE, lengths)
-          .orElseThrow(() -> new IOException(tier.name() + " is full after " + number + " entries"))) {
+          .orElseThrow(() -> new IOException(tier.name() + " has no room for entry " + entry))) {
         for (int part = 0; part < PARTS; part++) {
           checksumAndCopy(slice(source, entry, part), write.part(part));
         }
         write.commit(lengths);
       }
-    }
+    });
     tier.flush();
   }
 
@@ -189,7 +191,7 @@ final class TierProbes implements ProbeGroup {
     /** Storing starts from an empty tier; all else finds what the last pass of that left. */
     @Override
     public void prepare() throws IOException {
-      if (operation.equals("store")) {
+      if (operation.equals(STORE)) {
         tier.remove(ids);
       }
     }

@@ -41,10 +41,11 @@ final class Draft {
     }
   }
 
-  void question(String subject, String asked, String answer) {
+  /** Records a question such as "question: town of anna answer:". */
+  void question(String asked, String subject, String answer) {
     questions.add(
         new RecallQuestion(
-            Vocabulary.encode("question: " + subject + " " + asked + " answer:"),
+            Vocabulary.encode("question: " + asked + " of " + subject + " answer:"),
             Vocabulary.encode(answer)));
   }
 

@@ -36,12 +36,20 @@ final class Inventory {
   private final PrefixTree tree;
   private final PlacementPolicy policy;
   private final LongSupplier nanoTime;
+  private final List<TierHandle> tiers;
   private final Map<ChunkKey, Object> inFlight = new HashMap<>();
   /** What the policy wants done at leisure, in the order it said so; taken by the migrator. */
   private final Set<Move> wishes = new LinkedHashSet<>();
   private long changes;
 
-  Inventory(int maxSegmentChunks, long halfLifeNanos, PlacementPolicy policy, LongSupplier nanoTime) {
+  /**
+   * Nothing stored yet.
+   *
+   * @param tiers told of every entry that leaves the tree, before anyone can store it again
+   */
+  Inventory(int maxSegmentChunks, long halfLifeNanos, PlacementPolicy policy, LongSupplier nanoTime,
+      List<TierHandle> tiers) {
+    this.tiers = tiers;
     this.tree = new PrefixTree(maxSegmentChunks, halfLifeNanos, this::tell);
     this.policy = policy;
     this.nanoTime = nanoTime;
@@ -228,16 +236,16 @@ final class Inventory {
         return false;
       }
       Stored example = stored.stream().filter(entry -> entry != null).findFirst().orElseThrow();
-      Segment[] known = new Segment[1];
+      Segment known = null;
       List<Position> path = tree.ensure(root, keys, leaf -> like(leaf, example));
       long now = nanoTime.getAsLong();
       for (int index = 0; index < stored.size(); index++) {
         if (stored.get(index) != null) {
           Position position = path.get(first + index);
-          if (position.segment() != known[0] && position.segment().frequency(now) < 1) {
-            position.segment().use(now);
+          if (position.segment() != known) {
+            known = position.segment();
+            known.store(now);
           }
-          known[0] = position.segment();
           tree.place(position, stored.get(index));
         }
       }
@@ -264,13 +272,23 @@ final class Inventory {
     });
   }
 
-  /** Forgets an entry that turned out to be lost or damaged. */
-  void displace(Position position, Stored stored) {
-    locked(() -> {
-      if (!position.segment().detached()) {
+  /**
+   * Forgets an entry that turned out to be lost or damaged.
+   *
+   * @return whether it is to be removed from its tier; not when it was replaced, or is being replaced
+   */
+  boolean displace(Position position, Stored stored) {
+    return locked(() -> {
+      ChunkKey key = position.key();
+      boolean known = !position.segment().detached() && position.stored().contains(stored);
+      if (known) {
         tree.displace(position, stored.tier(), stored.codec(), stored.generation());
       }
-      return null;
+      if (!known || inFlight.containsKey(key)) {
+        return false;
+      }
+      tiers.get(stored.tier()).departs(new EntryId(key, stored.variantClass()));
+      return true;
     });
   }
 
@@ -327,7 +345,9 @@ final class Inventory {
         for (Stored stored : free ? chunk.position().stored() : List.<Stored>of()) {
           if (stored.tier() == tier) {
             tree.displace(chunk.position(), tier, stored.codec(), stored.generation());
-            ids.add(new EntryId(chunk.key(), stored.variantClass()));
+            EntryId id = new EntryId(chunk.key(), stored.variantClass());
+            tiers.get(tier).departs(id);
+            ids.add(id);
           }
         }
       }
@@ -336,9 +356,23 @@ final class Inventory {
     });
   }
 
-  /** The policy's plan to free room, as steps that can be taken now. */
-  List<Move> plan(int tier, long bytes) {
-    return locked(() -> policy.plan(tier, bytes, nanoTime.getAsLong()));
+  /**
+   * The policy's plan to free room, as steps that can be taken now.
+   *
+   * @param usedBefore only of segments last used before this time
+   */
+  List<Move> plan(int tier, long bytes, long usedBefore) {
+    return locked(() -> policy.plan(tier, bytes, nanoTime.getAsLong()).stream()
+        .filter(move -> move.segment().lastUseNanos() < usedBefore)
+        .toList());
+  }
+
+  /** Has everyone who waits for a change look again. */
+  void wakeAll() {
+    locked(() -> {
+      signal();
+      return null;
+    });
   }
 
   /** The chunks of a segment, where it is not gone. */
@@ -378,14 +412,15 @@ final class Inventory {
   Removed removeContext(ChunkKey root, List<ChunkKey> keys) {
     return locked(() -> {
       List<Position> path = tree.match(root, keys);
-      if (path.isEmpty() || (path.size() < keys.size() && tree.continues(path.getLast()))) {
-        return new Removed(0, Map.of());
+      List<Segment> segments = new ArrayList<>(tree.detachOrphans(root, keys));
+      if (!path.isEmpty() && (path.size() == keys.size() || !tree.continues(path.getLast()))) {
+        int from = path.size() - 1;
+        while (from > 0 && !tree.branchesBehind(path.get(from - 1))) {
+          from--;
+        }
+        segments.addAll(tree.detachFrom(path.get(from)));
       }
-      int from = path.size() - 1;
-      while (from > 0 && !tree.branchesBehind(path.get(from - 1))) {
-        from--;
-      }
-      return removed(tree.detachFrom(path.get(from)));
+      return removed(segments);
     });
   }
 
@@ -400,8 +435,9 @@ final class Inventory {
     for (Segment segment : segments) {
       for (Resident chunk : residents(segment)) {
         for (Stored stored : chunk.stored()) {
-          entries.computeIfAbsent(stored.tier(), tier -> new ArrayList<>())
-              .add(new EntryId(chunk.key(), stored.variantClass()));
+          EntryId id = new EntryId(chunk.key(), stored.variantClass());
+          tiers.get(stored.tier()).departs(id);
+          entries.computeIfAbsent(stored.tier(), tier -> new ArrayList<>()).add(id);
         }
       }
       chunks += segment.chunks();
@@ -452,9 +488,9 @@ final class Inventory {
   }
 
   /** An entry found at a warm restart. */
-  record Recovered(EntryId id, EntryNote note, int tier, long idleNanos) {
+  record Recovered(EntryId id, EntryNote note, int tier, long bytes, long idleNanos) {
     Stored stored() {
-      return new Stored(tier, note.codec(), id.variantClass(), note.generation(), note.bytes());
+      return new Stored(tier, note.codec(), id.variantClass(), note.generation(), bytes);
     }
   }
 }

@@ -321,6 +321,24 @@ public final class PrefixTree {
     return removed;
   }
 
+  /**
+   * Removes the orphans that belong to a context or may continue it: what they follow is lost, so of those that start
+   * behind it nobody can tell.
+   */
+  public List<Segment> detachOrphans(ChunkKey root, List<ChunkKey> keys) {
+    List<Segment> removed = new ArrayList<>();
+    for (List<Segment> waiting : List.copyOf(orphans.getOrDefault(root, Map.of()).values())) {
+      for (Segment orphan : List.copyOf(waiting)) {
+        int first = orphan.firstChunk();
+        if (first >= keys.size() || orphan.hasKey(0, keys.get(first))) {
+          unlink(orphan);
+          removed.addAll(detachAll(orphan));
+        }
+      }
+    }
+    return removed;
+  }
+
   /** Removes everything of a namespace. */
   public List<Segment> detachNamespace(ChunkKey root) {
     List<Segment> removed = new ArrayList<>();
