@@ -20,11 +20,11 @@ public final class FrameReader {
   /**
    * A reader of the frame with this header.
    *
-   * @throws MalformedDataException when the encoding is not known, or a half is longer than it makes any
+   * @throws MalformedDataException when the encoding is not known, not as exact as its class says, or a half too long for it
    */
   public FrameReader(FrameHeader header, Codecs codecs, EntryId id, long generation)
       throws MalformedDataException {
-    codecs.requireFits(header);
+    codecs.requireFits(header, id.variantClass());
     this.header = header;
     this.codecs = codecs;
     this.id = id;
