@@ -179,7 +179,7 @@ public final class SsdTier implements Tier {
       indexBytesLeft -= indexBytes;
       Optional<SsdEntry> older = records.replace(write.id(), parts, write.note(), write.staged());
       older.ifPresent(entry -> retire(write.id(), entry));
-      indexSize.wrote(indexBytes);
+      indexSize.changed(indexBytes);
     } finally {
       space.unclaim(pagesLeft, indexBytesLeft);
       staging.give(write.staged());
@@ -230,6 +230,7 @@ public final class SsdTier implements Tier {
   /** Frees what an entry had that is durably out of the index. */
   private void retire(EntryId id, SsdEntry entry) {
     space.unclaim(0, entry.indexBytes());
+    indexSize.changed(entry.indexBytes());
     readers.retire(id, entry.extents());
   }
 
@@ -287,7 +288,6 @@ public final class SsdTier implements Tier {
       records.requireWritable();
       Map<EntryId, SsdEntry> removed = records.remove(ids);
       removed.forEach(this::retire);
-      indexSize.wrote((long) removed.size() * SsdEntry.KEY_BYTES);
       return removed.size();
     } finally {
       leave();
@@ -301,7 +301,7 @@ public final class SsdTier implements Tier {
     try {
       records.requireWritable();
       records.annotate(notes);
-      indexSize.wrote(notes.size() * (long) MAX_NOTE_BYTES);
+      indexSize.changed(notes.size() * (long) MAX_NOTE_BYTES);
     } finally {
       leave();
     }
