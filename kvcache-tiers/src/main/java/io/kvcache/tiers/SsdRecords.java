@@ -194,11 +194,15 @@ final class SsdRecords {
   }
 
   private void change(Changes changes) throws IOException {
+    boolean changed;
     try (SsdIndex.Batch batch = index.batch()) {
       changes.into(batch);
-      batch.write();
+      changed = batch.write();
     } catch (IOException e) {
       throw fail(e);
+    }
+    if (!changed) {
+      throw new IOException(owner + " takes no writes now: its index is stalled, as on a full disk");
     }
   }
 

@@ -175,9 +175,9 @@ public final class SsdTier implements Tier {
       } finally {
         pagesLeft -= pages(parts);
       }
+      Optional<SsdEntry> older = publish(write, parts);
       long indexBytes = SsdEntry.indexBytes(parts);
       indexBytesLeft -= indexBytes;
-      Optional<SsdEntry> older = records.replace(write.id(), parts, write.note(), write.staged());
       older.ifPresent(entry -> retire(write.id(), entry));
       indexSize.changed(indexBytes);
     } finally {
@@ -212,6 +212,18 @@ public final class SsdTier implements Tier {
     } catch (IOException e) {
       releaseParts(parts);
       throw records.fail(e);
+    }
+  }
+
+  /** On failure gives the pages back, unless the record may be on disk nevertheless. */
+  private Optional<SsdEntry> publish(SsdWrite write, List<SsdEntry.Part> parts) throws IOException {
+    try {
+      return records.replace(write.id(), parts, write.note(), write.staged());
+    } catch (IOException e) {
+      if (records.writable()) {
+        releaseParts(parts);
+      }
+      throw e;
     }
   }
 
