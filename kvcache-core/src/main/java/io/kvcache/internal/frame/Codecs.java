@@ -81,18 +81,24 @@ public final class Codecs {
     return get(codec).fidelity().exact() ? VariantClass.FULL : VariantClass.SERVING;
   }
 
-  /** Checks that a frame's encoding is known and that none of its halves is longer than that makes them. */
-  void requireFits(FrameHeader header) throws MalformedDataException {
+  /**
+   * Checks that a frame's encoding is known and as exact as its class says, and that no half is longer than the
+   * encoding could make it: twice the bound of the compressor at hand, which may have other parameters.
+   */
+  void requireFits(FrameHeader header, VariantClass variantClass) throws MalformedDataException {
     Compressor compressor = byNumber.get(header.codec());
     Preamble.require(compressor != null, "codec %d is not among %s", header.codec(), numbers());
+    Preamble.require(variantClass(header.codec()) == variantClass, "a %s frame is encoded by %s",
+        variantClass,
+        compressor.name());
     KvLayout layout = header.plan().layout();
     for (int layer = 0; layer < layout.layers().size(); layer++) {
       for (KvHalf half : KvHalf.values()) {
         KvShape shape = layout.layer(layer).shape(half, layout.chunkTokens());
         long stored = header.halves().storedBytes(layer, half);
-        boolean fits = header.codec() == RAW || stored == 0
+        boolean fits = header.codec() == RAW || shape.bytes() == 0
             ? stored == shape.bytes()
-            : stored <= compressor.maxStoredBytes(shape);
+            : stored <= 2 * compressor.maxStoredBytes(shape);
         Preamble.require(fits, "%s of layer %d have %d bytes, more or fewer than %s makes of %d", half, layer,
             stored, compressor.name(), shape.bytes());
       }

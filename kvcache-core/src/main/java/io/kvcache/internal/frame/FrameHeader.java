@@ -191,7 +191,7 @@ public final class FrameHeader {
     return bytes.get(Wire.LONG, EXPIRY_AT);
   }
 
-  /** Generation of the frame this one was made from, when that stays one of its own; 0 for none. */
+  /** Generation of the full frame this one was made from; 0 for none. */
   public long parentGeneration() {
     return bytes.get(Wire.LONG, PARENT_GENERATION_AT);
   }

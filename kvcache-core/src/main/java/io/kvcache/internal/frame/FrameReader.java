@@ -20,11 +20,12 @@ public final class FrameReader {
   /**
    * A reader of the frame with this header.
    *
-   * @throws MalformedDataException when the encoding is not known, or a half is longer than it makes any
+   * @throws MalformedDataException when the encoding is not known or not as exact as the frame's class says, or a
+   *     half is too long for it
    */
   public FrameReader(FrameHeader header, Codecs codecs, EntryId id, long generation)
       throws MalformedDataException {
-    codecs.requireFits(header);
+    codecs.requireFits(header, id.variantClass());
     this.header = header;
     this.codecs = codecs;
     this.id = id;

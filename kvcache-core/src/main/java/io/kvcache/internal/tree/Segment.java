@@ -287,6 +287,7 @@ public final class Segment implements SegmentView {
 
   /** Takes over what was known of its use before a restart; the most recent and frequent of its chunks counts. */
   public void restoreUse(double count, long atNanos) {
+    // Times before the machine was started are negative: 0 stands for "not known" only together with no use.
     lastUseNanos = frequency == 0 ? atNanos : Math.max(lastUseNanos, atNanos);
     frequency = Math.max(Double.MIN_NORMAL, Math.max(frequency, count));
   }
