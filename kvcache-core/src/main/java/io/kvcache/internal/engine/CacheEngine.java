@@ -17,8 +17,8 @@ import io.kvcache.StoreOptions;
 import io.kvcache.Tokens;
 import io.kvcache.internal.engine.Inventory.Claim;
 import io.kvcache.internal.engine.Inventory.Lookup;
-import io.kvcache.internal.engine.Inventory.Recovered;
 import io.kvcache.internal.engine.Inventory.Removed;
+import io.kvcache.internal.engine.Recovery.Recovered;
 import io.kvcache.internal.frame.Codecs;
 import io.kvcache.internal.frame.EntryNote;
 import io.kvcache.internal.frame.FramePlan;
@@ -243,6 +243,9 @@ public final class CacheEngine implements KvCache {
       return reservation;
     }
     reservation.close();
+    if (reservation.fits()) {
+      reservation.wantRoom(migrator);
+    }
     shared.counters.rejected.increment();
     return new Reservation.Unreserved(Status.FULL);
   }
@@ -324,7 +327,8 @@ public final class CacheEngine implements KvCache {
     Counters counters = shared.counters;
     return new CacheStats(counters.lookups.sum(), counters.requestedTokens.sum(), counters.hitTokens.sum(),
         counters.storedTokens.sum(), counters.rejected.sum(), counters.openLeases.get(),
-        counters.openReservations.get(), shared.inventory.segments(), shared.inventory.chunks(),
+        counters.openReservations.get(), shared.staging.taken(), shared.inventory.segments(),
+        shared.inventory.chunks(),
         shared.tiers.stream().map(TierHandle::stats).toList(),
         counters.loads(tier -> shared.tiers.get(tier).name(), codec -> shared.codecs.get(codec).name()));
   }

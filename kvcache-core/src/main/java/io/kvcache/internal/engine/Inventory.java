@@ -1,6 +1,7 @@
 package io.kvcache.internal.engine;
 
 import io.kvcache.ChunkKey;
+import io.kvcache.internal.engine.Recovery.Recovered;
 import io.kvcache.internal.frame.EntryNote;
 import io.kvcache.internal.tree.Position;
 import io.kvcache.internal.tree.PrefixTree;
@@ -273,20 +274,18 @@ final class Inventory {
   }
 
   /**
-   * Forgets an entry that turned out to be lost or damaged.
+   * Forgets an entry that turned out to be lost or damaged, which is then to be removed from its tier.
    *
-   * @return whether it is to be removed from its tier; not when it was replaced, or is being replaced
+   * @return false when there is nothing to forget: it was removed or replaced before, or a reservation that may be about
+   *     to replace it is open; if that is abandoned, the next reader finds the damage again
    */
   boolean displace(Position position, Stored stored) {
     return locked(() -> {
       ChunkKey key = position.key();
-      boolean known = !position.segment().detached() && position.stored().contains(stored);
-      if (known) {
-        tree.displace(position, stored.tier(), stored.codec(), stored.generation());
-      }
-      if (!known || inFlight.containsKey(key)) {
+      if (position.segment().detached() || inFlight.containsKey(key) || !position.stored().contains(stored)) {
         return false;
       }
+      tree.displace(position, stored.tier(), stored.codec(), stored.generation());
       tiers.get(stored.tier()).departs(new EntryId(key, stored.variantClass()));
       return true;
     });
@@ -485,12 +484,5 @@ final class Inventory {
       new Recovery(tree, nanoTime.getAsLong()).restore(recovered);
       return null;
     });
-  }
-
-  /** An entry found at a warm restart. */
-  record Recovered(EntryId id, EntryNote note, int tier, long bytes, long idleNanos) {
-    Stored stored() {
-      return new Stored(tier, note.codec(), id.variantClass(), note.generation(), bytes);
-    }
   }
 }

@@ -86,9 +86,13 @@ final class Reservation implements KvReservation {
     return true;
   }
 
-  /** Asks for the room that {@link #claimRoom} did not find. */
+  /** Asks for the room that {@link #claimRoom} did not find; once closed, for all of it. */
   void wantRoom(Migrator migrator) {
-    migrator.wakeFor(tier, chunkBytes() * (claim.missing().length - writers.size()));
+    int claimed = 0;
+    for (FrameWriter writer : over ? List.<FrameWriter>of() : writers) {
+      claimed += writer == null ? 0 : 1;
+    }
+    migrator.wakeFor(tier, chunkBytes() * (missing() - claimed));
   }
 
   private int missing() {

@@ -67,26 +67,28 @@ final class Resources {
 
   /** An entry failed verification: it is forgotten and removed, and the caller has a miss. */
   void corrupt(Position position, EntryId id, Stored stored, Exception problem) {
-    TierHandle tier = tiers.get(stored.tier());
-    tier.corrupt.increment();
-    events.accept(new CacheEvent.Corrupt(tier.name(), id.key(), String.valueOf(problem.getMessage())));
-    forget(position, id, stored);
+    if (inventory.displace(position, stored)) {
+      TierHandle tier = tiers.get(stored.tier());
+      tier.corrupt.increment();
+      events.accept(new CacheEvent.Corrupt(tier.name(), id.key(), String.valueOf(problem.getMessage())));
+      discard(tier, id);
+    }
   }
 
   /** An entry is not where it should be. It is removed all the same: what a tier loses it must not find again. */
   void missing(Position position, EntryId id, Stored stored) {
-    tiers.get(stored.tier()).missing.increment();
-    forget(position, id, stored);
-  }
-
-  private void forget(Position position, EntryId id, Stored stored) {
     if (inventory.displace(position, stored)) {
       TierHandle tier = tiers.get(stored.tier());
-      try {
-        runtime.io().execute(() -> tier.discard(List.of(id)));
-      } catch (RejectedExecutionException closing) {
-        // A closed cache removes nothing; a damaged entry will be found so again.
-      }
+      tier.missing.increment();
+      discard(tier, id);
+    }
+  }
+
+  private void discard(TierHandle tier, EntryId id) {
+    try {
+      runtime.io().execute(() -> tier.discard(List.of(id)));
+    } catch (RejectedExecutionException closing) {
+      // A closed cache removes nothing; a damaged entry will be found so again.
     }
   }
 
