@@ -53,7 +53,7 @@ public final class DocumentGenerator {
     for (String name : draft.pickDistinct(Words.NAMES, Words.NAMES.size())) {
       String town = draft.pick(Words.PLACES);
       String coins = draft.number(2);
-      if (!draft.line(name + " : town " + town + " , coins " + coins + " .")) {
+      if (!draft.line(name + " of " + town + " has " + coins + " coins .")) {
         break;
       }
       draft.question("town", name, town);

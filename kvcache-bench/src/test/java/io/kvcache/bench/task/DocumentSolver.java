@@ -23,9 +23,9 @@ final class DocumentSolver {
         switch (asked) {
           case "town" ->
               find(
-                  "(?:<who> : town|<who> lives in|<who> is at home in|<who> still stays in) (\\w+)",
+                  "(?:<who> of|<who> lives in|<who> is at home in|<who> still stays in) (\\w+)",
                   subject);
-          case "coins" -> find("<who> : town \\w+ , coins (\\d \\d) \\.", subject);
+          case "coins" -> find("<who> of \\w+ has (\\d \\d) coins \\.", subject);
           case "item" ->
               find(
                   "<who> (?:carries the |still keeps the |with the |)(\\w+) \\.", subject);
