@@ -64,9 +64,10 @@ class RecallModel(torch.nn.Module):
         """Starts training where recall is near: from random values it sits on a plateau for long.
 
         The heads of layer 0 look 1, 2, 3, ... tokens back and write what they see into a channel of the
-        residual stream; half of layer 1 attends to tokens whose channel is like the query's, that is,
-        which come after the same words, and copies them. All of it may be unlearned. A plain Llama has
-        no biases, so embedding element 0, the same for every token, stands in for one.
+        residual stream. Half of layer 1 attends to tokens whose channel is like the query's, that is, which
+        come after the same words, and copies them. Half of layer 2 does so with tokens that come after the
+        word in question, or after the one that layer 1 found for it. All of it may be unlearned. A plain
+        Llama has no biases, so embedding element 0, the same for every token, stands in for one.
         """
         shape, dim = self.shape, self.shape.head_dim
         channel = slice(shape.dim - dim, shape.dim)
@@ -74,7 +75,7 @@ class RecallModel(torch.nn.Module):
         self.embedding[:, 0] = 1.0
         rms = self.embedding.pow(2).mean(1).sqrt().mean()
         pairs = torch.arange(8)  # the fastest of RoPE's turns tell neighbours apart
-        first, second = self.blocks[:2]
+        first, second, third = self.blocks[:3]
         wq, wk = (w.view(-1, dim, shape.dim).mul_(0.1) for w in (first.wq, first.wk))
         wk[:, 2 * pairs, 0] = 6.0 * rms
         for head in range(shape.heads):
@@ -93,6 +94,11 @@ class RecallModel(torch.nn.Module):
         second.wq[: group * dim] = second.wk[:dim].repeat(group, 1)
         second.wv[:dim, 0] = 0.0
         second.wo[:, : group * dim] = second.wv[:dim].T.repeat(1, group)
+
+        third.wk[:dim] = second.wk[:dim]
+        third.wq[: group * dim] = wv[0].repeat(group, 1)
+        third.wv[:dim, 0] = 0.0
+        third.wo[:, : group * dim] = third.wv[:dim].T.repeat(1, group)
 
     def forward(self, batch, round_kv=True, dtype=torch.float32):
         """Logits of the tokens to be predicted, [number of them][vocabulary].
@@ -116,7 +122,7 @@ class RecallModel(torch.nn.Module):
                 mixed = attend(q, k, v, batch.source_bias(dtype))
             else:
                 q = Rotate.apply(split_heads(linear(h, block.wq), shape.heads), turns)
-                mixed = attend_blockwise(q, k, v, batch)
+                mixed = CausalAttention.apply(q, k, v, batch)
             x = x + linear(mixed, block.wo)
             h = rms_norm(x, block.mlp_norm, shape.epsilon, dtype)
             x = x + linear(F.silu(linear(h, block.gate)) * linear(h, block.up), block.down)
@@ -254,11 +260,48 @@ def attend(q, k, v, bias):
     return mixed.transpose(1, 2).reshape(size, queries, heads * dim)
 
 
-def attend_blockwise(q, k, v, batch):
-    """Causal attention by blocks of queries, so that no scores above the diagonal are computed."""
-    length = q.shape[1]
-    mixed = []
-    for start in range(0, length, Batch.QUERY_BLOCK):
-        end = min(start + Batch.QUERY_BLOCK, length)
-        mixed.append(attend(q[:, start:end], k[:, :end], v[:, :end], batch.block_bias(start, end, q.dtype)))
-    return torch.cat(mixed, 1)
+class CausalAttention(torch.autograd.Function):
+    """Like attend, by blocks of queries, so that hardly any scores above the diagonal are computed."""
+
+    @staticmethod
+    def forward(context, q, k, v, batch):
+        size, length, heads, dim = q.shape
+        kv_heads, group = k.shape[2], heads // k.shape[2]
+        q = (q / math.sqrt(dim)).transpose(1, 2).reshape(size * kv_heads, group, length, dim)
+        k, v = (t.transpose(1, 2).reshape(size * kv_heads, length, dim) for t in (k, v))
+        mixed = torch.empty_like(q)
+        weights = []
+        for start, end in blocks(length):
+            scores = q[:, :, start:end].flatten(1, 2) @ k[:, :end].transpose(1, 2)
+            grouped = scores.view(size, kv_heads, group, end - start, end)
+            grouped.add_(batch.block_bias(start, end, q.dtype))
+            weights.append(scores.softmax(-1))
+            mixed[:, :, start:end] = (weights[-1] @ v[:, :end]).view(-1, group, end - start, dim)
+        context.save_for_backward(q, k, v, mixed, *weights)
+        context.shape = (size, kv_heads, group, length, dim)
+        return mixed.view(size, heads, length, dim).transpose(1, 2).reshape(size, length, -1)
+
+    @staticmethod
+    def backward(context, gradient):
+        q, k, v, mixed, *weights = context.saved_tensors
+        size, kv_heads, group, length, dim = context.shape
+        gradient = gradient.view(size, length, kv_heads * group, dim).transpose(1, 2)
+        gradient = gradient.reshape(size * kv_heads, group, length, dim)
+        shared = (gradient * mixed).sum(-1, keepdim=True)
+        into_q = torch.empty_like(q)
+        into_k, into_v = (torch.zeros_like(t, dtype=torch.float32) for t in (k, v))
+        for (start, end), p in zip(blocks(length), weights):
+            g = gradient[:, :, start:end].flatten(1, 2)
+            into_v[:, :end] += p.transpose(1, 2) @ g
+            into_scores = g @ v[:, :end].transpose(1, 2)
+            into_scores.sub_(shared[:, :, start:end].flatten(1, 2)).mul_(p)
+            into_q[:, :, start:end] = (into_scores @ k[:, :end]).view(-1, group, end - start, dim)
+            into_k[:, :end] += into_scores.transpose(1, 2) @ q[:, :, start:end].flatten(1, 2)
+        into_q = (into_q / math.sqrt(dim)).view(size, kv_heads * group, length, dim).transpose(1, 2)
+        into_k, into_v = (
+            t.to(q.dtype).view(size, kv_heads, length, dim).transpose(1, 2) for t in (into_k, into_v))
+        return into_q, into_k, into_v, None
+
+
+def blocks(length):
+    return [(start, min(start + Batch.QUERY_BLOCK, length)) for start in range(0, length, Batch.QUERY_BLOCK)]

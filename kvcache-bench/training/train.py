@@ -48,12 +48,12 @@ class Curriculum:
     def next_batch(self):
         if not self.waiting:
             examples = []
-            drawn = 0
-            while drawn < 8 * self.options.batch_tokens:
-                # The first kind is the simplest; what it teaches, the others need.
-                for kind in range(len(KINDS) if self.levels[0] > 0 else 1):
-                    examples.append(self._draw(kind))
-                    drawn += len(examples[-1].tokens)
+            drawn = np.zeros(len(KINDS))
+            shares = self._shares()
+            while drawn.sum() < 16 * self.options.batch_tokens:
+                kind = int(np.argmin((drawn + 1) / shares))
+                examples.append(self._draw(kind))
+                drawn[kind] += len(examples[-1].tokens)
             self.waiting = by_length(examples, self.options.batch_tokens)
             self.random.shuffle(self.waiting)
         return Batch(self.waiting.pop())
@@ -72,6 +72,14 @@ class Curriculum:
                 self.waiting = []
                 self.streams[kind].close()
                 self.streams[kind] = None
+
+    def _shares(self):
+        """Of the tokens: much for what is not yet learned. At first only the first kind, the simplest."""
+        if self.levels[0] == 0:
+            return np.array([1.0] + [1e-9] * (len(KINDS) - 1))
+        return np.array([
+            0.2 if level == len(LEVELS) - 1 and accuracy > 0.98 else 1.0
+            for level, accuracy in zip(self.levels, self.accuracy)])
 
     def _draw(self, kind):
         if self.streams[kind] is None:

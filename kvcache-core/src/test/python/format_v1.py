@@ -113,7 +113,7 @@ def key_vectors():
     one, more = (3, b"\xaa" * 32), [(20, b"\x02"), (20, b"\x01\xff"), (18, b"\xff")]
     yield "chunk 0, extra at 3: 32 times aa", keys(base, 16, tokens, [one])[0]
     yield "chunk 1, extra at 3: 32 times aa", keys(base, 16, tokens, [one])[1]
-    yield "chunk 1, extras at 20: 02, at 20: 01 ff, at 18: ff", keys(base, 16, tokens, more)[1]
+    yield "chunk 1, extras 20: 02, 20: 01 ff, 18: ff", keys(base, 16, tokens, more)[1]
 
 
 def dump(data):

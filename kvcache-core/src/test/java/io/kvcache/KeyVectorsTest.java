@@ -34,7 +34,7 @@ class KeyVectorsTest {
           9e99c84f670ac208eb62fc03b1baaad049630cc84c5e2b5468241247b0307c40 chunk 0 of 16 times 2147483647
           35af2c1e8bc93b6b7145502ca1af8c38376a96fe56cf37d49408fa3687b887ec chunk 0, extra at 3: 32 times aa
           b5c5fb7b382e7b99a3fbdda20baf6920e19c0fd75a8ef81857c41e980949cddb chunk 1, extra at 3: 32 times aa
-          a6a1c9a15de4e37ec6a6cb3659eb17a377afbf95ff1627a82739ddd358334624 chunk 1, extras at 20: 02, at 20: 01 ff, at 18: ff
+          a6a1c9a15de4e37ec6a6cb3659eb17a377afbf95ff1627a82739ddd358334624 chunk 1, extras 20: 02, 20: 01 ff, 18: ff
           """
           .lines().toList();
 
@@ -80,7 +80,7 @@ class KeyVectorsTest {
     keys.put("chunk 0 of 16 times 2147483647", KeyChain.of(BASE, Tokens.of(largest)).key(0));
     keys.put("chunk 0, extra at 3: 32 times aa", KeyChain.of(BASE, one).key(0));
     keys.put("chunk 1, extra at 3: 32 times aa", KeyChain.of(BASE, one).key(1));
-    keys.put("chunk 1, extras at 20: 02, at 20: 01 ff, at 18: ff", KeyChain.of(BASE, several).key(1));
+    keys.put("chunk 1, extras 20: 02, 20: 01 ff, 18: ff", KeyChain.of(BASE, several).key(1));
     return keys;
   }
 

@@ -21,7 +21,7 @@ import java.util.regex.Pattern;
 
 /** The extent files of a directory, {@code extents-00000} and on. Any thread, concurrently. */
 final class ExtentFiles implements AutoCloseable {
-  private static final Pattern NAME = Pattern.compile("extents-(\\d{5})");
+  private static final Pattern NAME = Pattern.compile("extents-(\\d{5,9})");
 
   private final Path directory;
   private final boolean direct;

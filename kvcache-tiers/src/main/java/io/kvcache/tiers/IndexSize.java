@@ -22,14 +22,14 @@ final class IndexSize {
     this.reserveBytes = reserveBytes;
   }
 
-  /** Tells that about so many bytes were written. */
-  void wrote(long bytes) {
+  /** Tells that about so many bytes were written, or are no longer charged although they may still be there. */
+  void changed(long bytes) {
     unmeasuredBytes.addAndGet(bytes);
   }
 
   /** Whether there is room for what is charged and for a compaction; measured now and then. */
   boolean isWithinAllowance() throws IOException {
-    if ((exceeded || unmeasuredBytes.get() >= reserveBytes / 16) && measuring.tryLock()) {
+    if ((exceeded || unmeasuredBytes.get() >= reserveBytes / 32) && measuring.tryLock()) {
       try {
         unmeasuredBytes.set(0);
         exceeded = exceeds();
@@ -44,8 +44,8 @@ final class IndexSize {
     return !exceeded;
   }
 
-  /** A quarter of the reserve is left to a compaction, which writes before it deletes. */
+  /** Half of the reserve is left to a compaction, which writes before it deletes, and to what is written meanwhile. */
   private boolean exceeds() throws IOException {
-    return index.physicalBytes() > space.indexAllowanceBytes() - reserveBytes / 4;
+    return index.physicalBytes() > space.indexAllowanceBytes() - reserveBytes / 2;
   }
 }

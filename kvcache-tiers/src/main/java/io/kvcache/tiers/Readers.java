@@ -47,7 +47,9 @@ final class Readers {
       }
       return current == group && group.count == 0 ? null : current;
     });
-    free.accept(freed);
+    if (!freed.isEmpty()) {
+      free.accept(freed);
+    }
   }
 
   /** Frees extents that no look-up finds any more, now or when their last reader leaves. */

@@ -9,6 +9,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.LongConsumer;
 import org.rocksdb.ColumnFamilyDescriptor;
 import org.rocksdb.ColumnFamilyHandle;
@@ -17,6 +18,7 @@ import org.rocksdb.ReadOptions;
 import org.rocksdb.RocksDB;
 import org.rocksdb.RocksDBException;
 import org.rocksdb.RocksIterator;
+import org.rocksdb.Status;
 import org.rocksdb.WriteBatch;
 import org.rocksdb.WriteOptions;
 
@@ -26,6 +28,11 @@ import org.rocksdb.WriteOptions;
  * because RocksDB answers use after close with a crash of the process.
  */
 final class SsdIndex implements AutoCloseable {
+  /** How long a write waits for RocksDB to catch up, or closing for its last tables. */
+  private static final long MOST_STALL_NANOS = 5_000_000_000L;
+
+  private static final long RETRY_NANOS = 1_000_000;
+  private static final String UNWRITTEN = "rocksdb.num-immutable-mem-table";
   private static final byte[] PARTS = {'p', 'a', 'r', 't', 's'};
 
   private final Path directory;
@@ -35,7 +42,7 @@ final class SsdIndex implements AutoCloseable {
   private final ColumnFamilyHandle parts;
   private final ReadOptions reading = new ReadOptions();
   private final ReadOptions passing = new ReadOptions().setFillCache(false);
-  private final WriteOptions logged = new WriteOptions();
+  private final WriteOptions logged = new WriteOptions().setNoSlowdown(true); // else a full disk stops the caller
   private final GroupSync sync = new GroupSync(this::syncLog);
 
   /** What is done with each row of a scan. */
@@ -149,9 +156,31 @@ final class SsdIndex implements AutoCloseable {
       change(() -> batch.deleteRange(parts, partKey(sequence, 0), partKey(sequence + 1, 0)));
     }
 
-    /** Makes the changes visible; durable they are after the next {@link SsdIndex#sync}. */
-    void write() throws IOException {
-      change(() -> database.write(logged, batch));
+    /**
+     * Makes the changes visible; durable they are after the next {@link SsdIndex#sync}.
+     *
+     * @return false when RocksDB takes no writes at the moment, as when its disk is full; nothing was then changed
+     */
+    boolean write() throws IOException {
+      long start = System.nanoTime();
+      boolean written = tryWrite();
+      while (!written && System.nanoTime() - start < MOST_STALL_NANOS) {
+        LockSupport.parkNanos(RETRY_NANOS);
+        written = tryWrite();
+      }
+      return written;
+    }
+
+    private boolean tryWrite() throws IOException {
+      try {
+        database.write(logged, batch);
+        return true;
+      } catch (RocksDBException e) {
+        if (e.getStatus() != null && e.getStatus().getCode() == Status.Code.Incomplete) {
+          return false;
+        }
+        throw failed("cannot write", directory, e);
+      }
     }
 
     @Override
@@ -183,10 +212,42 @@ final class SsdIndex implements AutoCloseable {
     });
   }
 
-  /** Empties the log into tables, so that the next opening has nothing to replay. */
+  /**
+   * Empties the log into tables, so that the next opening has nothing to replay. Given up where RocksDB cannot write
+   * tables now: the log is durable.
+   */
   void flush() throws IOException {
-    try (FlushOptions flush = new FlushOptions().setWaitForFlush(true)) {
-      change(() -> database.flush(flush, List.of(records, parts)));
+    sync();
+    try (FlushOptions flush = new FlushOptions().setWaitForFlush(false).setAllowWriteStall(true)) {
+      long start = System.nanoTime();
+      boolean begun = beginFlush(flush);
+      while (!(begun && property(parts, UNWRITTEN) + property(records, UNWRITTEN) == 0)
+          && property(records, "rocksdb.background-errors") == 0
+          && System.nanoTime() - start < MOST_STALL_NANOS) {
+        LockSupport.parkNanos(RETRY_NANOS);
+        begun = begun || beginFlush(flush);
+      }
+    }
+  }
+
+  /** False when RocksDB says to try again later. */
+  private boolean beginFlush(FlushOptions flush) throws IOException {
+    try {
+      database.flush(flush, List.of(records, parts));
+      return true;
+    } catch (RocksDBException e) {
+      if (e.getStatus() != null && e.getStatus().getCode() == Status.Code.TryAgain) {
+        return false;
+      }
+      throw failed("cannot write", directory, e);
+    }
+  }
+
+  private long property(ColumnFamilyHandle family, String name) throws IOException {
+    try {
+      return database.getLongProperty(family, name);
+    } catch (RocksDBException e) {
+      throw failed("cannot read", directory, e);
     }
   }
 

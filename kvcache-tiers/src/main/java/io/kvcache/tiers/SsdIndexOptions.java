@@ -17,8 +17,9 @@ import org.rocksdb.WriteBufferManager;
 /**
  * How RocksDB is set up: bounded in memory and in what it takes on disk beside its contents.
  *
- * <p>Of the reserve, up to a quarter is log, an eighth each are write buffers being written out and tables of the
- * upper levels, and a quarter is what compactions write before they delete what they read.
+ * <p>Of the reserve, about an eighth is log, an eighth write buffers being written out and what is written for people,
+ * a quarter tables whose deletions have not met what they delete, and half is for a compaction, which writes before it
+ * deletes what it read: at most the tables of the first two levels, or an eighth of the reserve further down.
  */
 final class SsdIndexOptions implements AutoCloseable {
   private static final long BLOCK_CACHE_BYTES = 32 << 20;
@@ -37,7 +38,7 @@ final class SsdIndexOptions implements AutoCloseable {
   private final ColumnFamilyOptions parts;
 
   SsdIndexOptions(long reserveBytes) {
-    long bufferBytes = reserveBytes / 16;
+    long bufferBytes = reserveBytes / 32;
     buffersShare = new LRUCache(4 * bufferBytes);
     buffers = new WriteBufferManager(4 * bufferBytes, buffersShare);
     records = family(bufferBytes);
@@ -51,9 +52,9 @@ final class SsdIndexOptions implements AutoCloseable {
         .setMaxOpenFiles(MOST_OPEN_FILES)
         .setMaxBackgroundJobs(2)
         .setAllowFAllocate(false) // files are as long as what is in them, so that sizes add up
-        .setMaxManifestFileSize(bufferBytes / 4)
+        .setMaxManifestFileSize(bufferBytes / 2)
         .setInfoLogLevel(InfoLogLevel.ERROR_LEVEL)
-        .setMaxLogFileSize(256 << 10)
+        .setMaxLogFileSize(128 << 10)
         .setKeepLogFileNum(1)
         .setStatsDumpPeriodSec(0)
         .setStatsPersistPeriodSec(0);
@@ -69,9 +70,9 @@ final class SsdIndexOptions implements AutoCloseable {
         .setCompressionType(CompressionType.NO_COMPRESSION)
         .setWriteBufferSize(bufferBytes)
         .setMaxWriteBufferNumber(2)
-        .setTargetFileSizeBase(bufferBytes)
-        .setMaxBytesForLevelBase(2 * bufferBytes)
-        .setMaxCompactionBytes(2 * bufferBytes)
+        .setTargetFileSizeBase(2 * bufferBytes)
+        .setMaxBytesForLevelBase(4 * bufferBytes)
+        .setMaxCompactionBytes(4 * bufferBytes)
         .setLevelCompactionDynamicLevelBytes(true);
   }
 

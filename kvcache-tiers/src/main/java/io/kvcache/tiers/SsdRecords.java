@@ -8,7 +8,6 @@ import java.lang.System.Logger.Level;
 import java.lang.foreign.MemorySegment;
 import java.util.Collection;
 import java.util.HashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -101,21 +100,16 @@ final class SsdRecords {
     SsdEntry entry = new SsdEntry(nextSequence.getAndIncrement(), parts, note);
     Optional<SsdEntry> older;
     lock.lock();
-    try (SsdIndex.Batch batch = index.batch()) {
+    try {
       older = findSound(key);
-      if (older.isPresent()) {
-        batch.deleteParts(older.get());
-      }
-      for (int i = 0; i < parts.size(); i++) {
-        if (parts.get(i).small()) {
-          batch.putPart(entry.sequence(), i, staged[i].asSlice(0, parts.get(i).bytes()));
+      change(batch -> {
+        if (older.isPresent()) {
+          batch.deleteParts(older.get());
         }
-      }
-      batch.put(key, entry.encode(key));
-      batch.write();
+        putParts(batch, entry, staged);
+        batch.put(key, entry.encode(key));
+      });
       entries.addAndGet(older.isPresent() ? 0 : 1);
-    } catch (IOException e) {
-      throw fail(e);
     } finally {
       lock.unlock();
     }
@@ -129,20 +123,19 @@ final class SsdRecords {
   Map<EntryId, SsdEntry> remove(Collection<EntryId> ids) throws IOException {
     Map<EntryId, SsdEntry> removed = new HashMap<>();
     lock.lock();
-    try (SsdIndex.Batch batch = index.batch()) {
-      for (EntryId id : new LinkedHashSet<>(ids)) {
-        byte[] key = SsdEntry.key(id);
-        Optional<SsdEntry> entry = findSound(key);
-        if (entry.isPresent()) {
-          batch.deleteParts(entry.get());
-          removed.put(id, entry.get());
-        }
-        batch.delete(key);
+    try {
+      for (EntryId id : ids) {
+        findSound(SsdEntry.key(id)).ifPresent(entry -> removed.put(id, entry));
       }
-      batch.write();
+      change(batch -> {
+        for (EntryId id : ids) {
+          batch.delete(SsdEntry.key(id));
+        }
+        for (SsdEntry entry : removed.values()) {
+          batch.deleteParts(entry);
+        }
+      });
       entries.addAndGet(-removed.size());
-    } catch (IOException e) {
-      throw fail(e);
     } finally {
       lock.unlock();
     }
@@ -153,17 +146,17 @@ final class SsdRecords {
   /** Gives entries that are there other notes. */
   void annotate(Map<EntryId, byte[]> notes) throws IOException {
     lock.lock();
-    try (SsdIndex.Batch batch = index.batch()) {
+    try {
+      Map<byte[], SsdEntry> changed = new HashMap<>(); // by identity of the keys, each of which is there once
       for (Map.Entry<EntryId, byte[]> note : notes.entrySet()) {
         byte[] key = SsdEntry.key(note.getKey());
-        Optional<SsdEntry> entry = findSound(key);
-        if (entry.isPresent()) {
-          batch.put(key, entry.get().withNote(note.getValue()).encode(key));
-        }
+        findSound(key).ifPresent(entry -> changed.put(key, entry.withNote(note.getValue())));
       }
-      batch.write();
-    } catch (IOException e) {
-      throw fail(e);
+      change(batch -> {
+        for (Map.Entry<byte[], SsdEntry> entry : changed.entrySet()) {
+          batch.put(entry.getKey(), entry.getValue().encode(entry.getKey()));
+        }
+      });
     } finally {
       lock.unlock();
     }
@@ -191,6 +184,35 @@ final class SsdRecords {
       index.sync();
     } catch (IOException e) {
       throw fail(e);
+    }
+  }
+
+  /** What goes into a batch. */
+  @FunctionalInterface
+  private interface Changes {
+    void into(SsdIndex.Batch batch) throws IOException;
+  }
+
+  private void change(Changes changes) throws IOException {
+    boolean changed;
+    try (SsdIndex.Batch batch = index.batch()) {
+      changes.into(batch);
+      changed = batch.write();
+    } catch (IOException e) {
+      throw fail(e);
+    }
+    if (!changed) {
+      throw new IOException(owner + " takes no writes now: its index is stalled, as on a full disk");
+    }
+  }
+
+  private static void putParts(SsdIndex.Batch batch, SsdEntry entry, MemorySegment[] staged)
+      throws IOException {
+    for (int i = 0; i < staged.length; i++) {
+      SsdEntry.Part part = entry.parts().get(i);
+      if (part.small()) {
+        batch.putPart(entry.sequence(), i, staged[i].asSlice(0, part.bytes()));
+      }
     }
   }
 

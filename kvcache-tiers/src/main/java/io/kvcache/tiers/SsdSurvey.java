@@ -115,7 +115,7 @@ final class SsdSurvey {
       for (long orphan : orphans) {
         batch.deleteParts(orphan);
       }
-      batch.write();
+      write(batch);
     }
   }
 
@@ -124,7 +124,13 @@ final class SsdSurvey {
       for (byte[] key : keys) {
         batch.delete(key);
       }
-      batch.write();
+      write(batch);
+    }
+  }
+
+  private static void write(SsdIndex.Batch batch) throws IOException {
+    if (!batch.write()) {
+      throw new IOException("the index takes no writes");
     }
   }
 
@@ -139,7 +145,7 @@ final class SsdSurvey {
           dropped[0]++;
         }
       });
-      batch.write();
+      write(batch);
     }
     return dropped[0];
   }

@@ -175,11 +175,11 @@ public final class SsdTier implements Tier {
       } finally {
         pagesLeft -= pages(parts);
       }
+      Optional<SsdEntry> older = publish(write, parts);
       long indexBytes = SsdEntry.indexBytes(parts);
       indexBytesLeft -= indexBytes;
-      Optional<SsdEntry> older = records.replace(write.id(), parts, write.note(), write.staged());
       older.ifPresent(entry -> retire(write.id(), entry));
-      indexSize.wrote(indexBytes);
+      indexSize.changed(indexBytes);
     } finally {
       space.unclaim(pagesLeft, indexBytesLeft);
       staging.give(write.staged());
@@ -215,6 +215,18 @@ public final class SsdTier implements Tier {
     }
   }
 
+  /** On failure gives the pages back, unless the record may be on disk nevertheless. */
+  private Optional<SsdEntry> publish(SsdWrite write, List<SsdEntry.Part> parts) throws IOException {
+    try {
+      return records.replace(write.id(), parts, write.note(), write.staged());
+    } catch (IOException e) {
+      if (records.writable()) {
+        releaseParts(parts);
+      }
+      throw e;
+    }
+  }
+
   private void releaseParts(List<SsdEntry.Part> parts) {
     parts.forEach(part -> space.free(part.extents()));
   }
@@ -230,6 +242,7 @@ public final class SsdTier implements Tier {
   /** Frees what an entry had that is durably out of the index. */
   private void retire(EntryId id, SsdEntry entry) {
     space.unclaim(0, entry.indexBytes());
+    indexSize.changed(entry.indexBytes());
     readers.retire(id, entry.extents());
   }
 
@@ -287,7 +300,6 @@ public final class SsdTier implements Tier {
       records.requireWritable();
       Map<EntryId, SsdEntry> removed = records.remove(ids);
       removed.forEach(this::retire);
-      indexSize.wrote((long) removed.size() * SsdEntry.KEY_BYTES);
       return removed.size();
     } finally {
       leave();
@@ -301,7 +313,7 @@ public final class SsdTier implements Tier {
     try {
       records.requireWritable();
       records.annotate(notes);
-      indexSize.wrote(notes.size() * (long) MAX_NOTE_BYTES);
+      indexSize.changed(notes.size() * (long) MAX_NOTE_BYTES);
     } finally {
       leave();
     }

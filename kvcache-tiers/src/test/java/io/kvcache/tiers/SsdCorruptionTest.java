@@ -200,7 +200,7 @@ final class SsdCorruptionTest {
       record[record.length - 1] ^= 1;
       batch.put(SsdEntry.key(victim), record);
       batch.put(SsdEntry.key(Payloads.entry(91)), index.record(SsdEntry.key(Payloads.entry(6)))); // swapped in
-      batch.write();
+      assertTrue(batch.write());
     }
     try (SsdTier tier = open()) {
       assertEquals(2, tier.stats().damagedRecords());
@@ -220,7 +220,7 @@ final class SsdCorruptionTest {
     try (SsdIndex index = SsdIndex.open(tried.resolve("index"), 4 << 20);
         SsdIndex.Batch batch = index.batch()) {
       batch.put(key, entry.encode(key));
-      batch.write();
+      assertTrue(batch.write());
     }
   }
 

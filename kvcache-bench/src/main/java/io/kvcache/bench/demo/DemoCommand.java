@@ -60,7 +60,8 @@ public final class DemoCommand implements Callable<Integer> {
   private Path directory;
 
   @Option(names = "--model", paramLabel = "FILE",
-      description = "Weights in the llama2.c format, trained on the same task. Default: those that come with the bench.")
+      description = "Weights in the llama2.c format, trained on the same task. Default: those that come with the"
+          + " bench.")
   private Path model;
 
   @Option(names = "--json", paramLabel = "FILE", description = "Also write the results as JSON.")

@@ -53,7 +53,7 @@ public final class DocumentGenerator {
     for (String name : draft.pickDistinct(Words.NAMES, Words.NAMES.size())) {
       String town = draft.pick(Words.PLACES);
       String coins = draft.number(2);
-      if (!draft.line(name + " : town " + town + " , coins " + coins + " .")) {
+      if (!draft.line(name + " of " + town + " has " + coins + " coins .")) {
         break;
       }
       draft.question("town", name, town);
@@ -119,11 +119,17 @@ public final class DocumentGenerator {
       String town = draft.pick(Words.PLACES);
       towns.add(town);
       draft.line("house " + house + " stands in " + town + " .");
+      if (draft.isForLearning()) {
+        draft.question("town", house, town);
+      }
     }
     for (String name : draft.pickDistinct(Words.NAMES, people)) {
       int house = draft.below(houses.size());
       draft.line(name + " belongs to house " + houses.get(house) + " .");
       draft.question("house town", name, towns.get(house));
+      if (draft.isForLearning()) {
+        draft.question("house", name, houses.get(house));
+      }
     }
     draft.fill(() -> scenery(draft));
     draft.shuffleLines();

@@ -62,9 +62,9 @@ final class Words {
   static final List<String> GLUE =
       words(
           """
-          . , : the of in is was and with still carries keeps lives stays belongs to house stands number notes
+          . the of in is was has and with still carries keeps lives stays belongs to house stands number notes
           town coins item ledger accounts tale log list houses numbers info alert host code load disk
-          check passed backup job done queue cache cleared memory free requests from has at home saw
+          check passed backup job done queue cache cleared memory free requests from at home saw
           every one""");
 
   private Words() {}

@@ -59,7 +59,7 @@ class DocumentGeneratorTest {
       longest = Math.max(longest, length);
     }
     assertTrue(shortest < 700, "shortest " + shortest);
-    assertTrue(longest > 1_200, "longest " + longest);
+    assertTrue(longest > 1_100, "longest " + longest);
   }
 
   @ParameterizedTest

@@ -22,14 +22,12 @@ final class DocumentSolver {
     Set<String> found =
         switch (asked) {
           case "town" ->
-              find(
-                  "(?:<who> : town|<who> lives in|<who> is at home in|<who> still stays in) (\\w+)",
-                  subject);
-          case "coins" -> find("<who> : town \\w+ , coins (\\d \\d) \\.", subject);
+              find("<who> (?:of|stands in|lives in|is at home in|still stays in) (\\w+)", subject);
+          case "coins" -> find("<who> of \\w+ has (\\d \\d) coins \\.", subject);
           case "item" ->
-              find(
-                  "<who> (?:carries the |still keeps the |with the |)(\\w+) \\.", subject);
+              find("<who> (?:carries the |still keeps the |with the |)(\\w+) \\.", subject);
           case "code" -> find("alert host <who> code (\\d \\d \\d) \\.", subject);
+          case "house" -> find("<who> belongs to house (\\w+)", subject);
           case "house town" -> houseTown(subject);
           case "number" -> find("the number of <who> is ((?:\\d ){6})", subject);
           default -> throw new AssertionError("what is asked here? " + asked);

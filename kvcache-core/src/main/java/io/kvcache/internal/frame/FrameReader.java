@@ -20,7 +20,8 @@ public final class FrameReader {
   /**
    * A reader of the frame with this header.
    *
-   * @throws MalformedDataException when the encoding is not known, not as exact as its class says, or a half too long for it
+   * @throws MalformedDataException when the encoding is not known or not as exact as the frame's class says, or a
+   *     half is too long for it
    */
   public FrameReader(FrameHeader header, Codecs codecs, EntryId id, long generation)
       throws MalformedDataException {
