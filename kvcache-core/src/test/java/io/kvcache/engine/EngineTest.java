@@ -37,16 +37,24 @@ abstract class EngineTest {
       16);
   static final int CHUNK_TOKENS = LAYOUT.chunkTokens();
   static final Namespace NAMESPACE = Namespace.of("model", LAYOUT);
-  /** More than a raw chunk takes in a tier. */
-  static final long CHUNK_ROOM = 3 * 1024;
   static final Set<TierTrait> MEMORY = Set.of(TierTrait.ADDRESSABLE);
   static final Set<TierTrait> DISK = Set.of(TierTrait.DURABLE);
+  /** What a raw chunk takes in a tier. */
+  static final long CHUNK_ROOM = chunkRoom();
 
   final Queue<CacheEvent> events = new ConcurrentLinkedQueue<>();
   final ManualExecutor background = new ManualExecutor();
   final ManualClock clock = new ManualClock();
   private final List<MemoryTier> media = new ArrayList<>();
   private KvCache cache;
+
+  private static long chunkRoom() {
+    MemoryTier tier = new MemoryTier("measured", 1 << 20, MEMORY);
+    try (KvCache cache = KvCache.builder(LAYOUT).tier(tier).open()) {
+      prompt(1, 1).store(cache);
+      return tier.usage().usedBytes();
+    }
+  }
 
   static TestPrompt prompt(int number, int chunks) {
     return TestPrompt.of(NAMESPACE, number, chunks);
