@@ -31,8 +31,9 @@ class FidelityTest extends EngineTest {
     assertEquals(3, prompt.find(cache, GOOD_ENOUGH));
     try (KvLease lease = prompt.acquire(cache, AcquireOptions.any())) {
       assertEquals(new Fidelity.Quantized(4), lease.fidelity());
-      assertThrows(IllegalArgumentException.class, () -> lease.view(lease.runs().getFirst(), 0).getFirst().keys()
-          .fill((byte) 0));
+      assertThrows(IllegalArgumentException.class,
+          () -> lease.view(lease.runs().getFirst(), 0).getFirst().keys()
+              .fill((byte) 0));
     }
   }
 
@@ -54,8 +55,9 @@ class FidelityTest extends EngineTest {
 
   @Test
   void exactChunksEndWhereLossyOnesBegin() throws Exception {
-    KvCache cache = openStill(LruPlacement.withCodecs(0, TruncatingCompressor.CODEC), tier("dram", MEMORY, 20),
-        tier("ssd", DISK, 20));
+    KvCache cache =
+        openStill(LruPlacement.withCodecs(0, TruncatingCompressor.CODEC), tier("dram", MEMORY, 20),
+            tier("ssd", DISK, 20));
     TestPrompt prompt = prompt(1, 2);
     prompt.store(cache);
     cache.flush();

@@ -159,7 +159,7 @@ class RemovalTest extends EngineTest {
     slow.block();
     prompt(2, 2).reserve(cache).close();
     slow.awaitCaller();
-    CompletableFuture<Integer> removal = CompletableFuture.supplyAsync(() -> {
+    CompletableFuture<Integer> removal = elsewhere(() -> {
       try {
         return cache.remove(NAMESPACE, prompt(1, 2).tokens());
       } catch (IOException e) {

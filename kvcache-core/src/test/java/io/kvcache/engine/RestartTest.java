@@ -9,7 +9,6 @@ import io.kvcache.KvCache;
 import io.kvcache.KvCache.Flushed;
 import io.kvcache.KvReservation.Status;
 import io.kvcache.placement.LruPlacement;
-import io.kvcache.spi.CacheRuntime;
 import io.kvcache.testkit.FaultyTier;
 import io.kvcache.testkit.FaultyTier.Fault;
 import io.kvcache.testkit.MemoryTier;
@@ -73,8 +72,7 @@ class RestartTest extends EngineTest {
     assertEquals(2, prompt(1, 2).find(cache));
     cache.flush();
     close(ssd);
-    KvCache next = open(builder(LruPlacement.raw(), () -> 5, background, CacheRuntime.system(),
-        checked(ssd.reopen())));
+    KvCache next = open(builder(LruPlacement.raw(), still(() -> 5), checked(ssd.reopen())));
     assertEquals(Status.RESERVED, prompt(4, 6).store(next));
     assertEquals(0, prompt(2, 2).find(next) + prompt(3, 2).find(next));
     assertEquals(2, prompt(1, 2).find(next), "the last one used is the last to go");
