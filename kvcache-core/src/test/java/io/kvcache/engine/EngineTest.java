@@ -33,7 +33,8 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(60)
 abstract class EngineTest {
   static final KvLayout LAYOUT = new KvLayout(
-      List.of(LayerSpec.of(2, 4, DType.F16), new LayerSpec(1, 12, 0, DType.BF16, 0), LayerSpec.of(2, 4, DType.F16)),
+      List.of(LayerSpec.of(2, 4, DType.F16), new LayerSpec(1, 12, 0, DType.BF16, 0),
+          LayerSpec.of(2, 4, DType.F16)),
       16);
   static final int CHUNK_TOKENS = LAYOUT.chunkTokens();
   static final Namespace NAMESPACE = Namespace.of("model", LAYOUT);
@@ -79,7 +80,8 @@ abstract class EngineTest {
         .compressors(new TrailingZerosCompressor(), new TruncatingCompressor())
         .policy(new CheckedPolicy(policy))
         .listener(events::add)
-        .runtime(new CacheRuntime(time, system.wallClock(), system.random(), system.io(), migrations, Runnable::run,
+        .runtime(new CacheRuntime(time, system.wallClock(), system.random(), system.io(), migrations,
+            Runnable::run,
             system.onClose()));
     for (Tier tier : tiers) {
       builder.tier(tier);

@@ -56,20 +56,24 @@ class LeaseTest extends EngineTest {
   @Test
   void runsNameTierAndCodec() throws Exception {
     MemoryTier ssd = tier("ssd", DISK, 20);
-    KvCache first = openStill(LruPlacement.withCodecs(0, TrailingZerosCompressor.CODEC), tier("dram", MEMORY, 20), ssd);
+    KvCache first =
+        openStill(LruPlacement.withCodecs(0, TrailingZerosCompressor.CODEC), tier("dram", MEMORY, 20), ssd);
     TestPrompt stored = prompt(1, 3);
     stored.store(first);
     first.flush();
     close(ssd);
-    KvCache cache = openStill(LruPlacement.withCodecs(0, TrailingZerosCompressor.CODEC), tier("dram", MEMORY, 20),
-        checked(ssd.reopen()));
+    KvCache cache =
+        openStill(LruPlacement.withCodecs(0, TrailingZerosCompressor.CODEC), tier("dram", MEMORY, 20),
+            checked(ssd.reopen()));
     TestPrompt longer = stored.then(2, 2);
     longer.store(cache);
     try (KvLease lease = longer.acquire(cache, AcquireOptions.exact())) {
       Run below = lease.runs().getFirst();
-      assertEquals(new Run(0, 3 * CHUNK_TOKENS, "ssd", "trailing-zeros", Fidelity.EXACT, below.storedBytes()), below);
+      assertEquals(new Run(0, 3 * CHUNK_TOKENS, "ssd", "trailing-zeros", Fidelity.EXACT, below.storedBytes()),
+          below);
       Run above = lease.runs().getLast();
-      assertEquals(new Run(3 * CHUNK_TOKENS, 2 * CHUNK_TOKENS, "dram", "raw", Fidelity.EXACT, above.storedBytes()),
+      assertEquals(
+          new Run(3 * CHUNK_TOKENS, 2 * CHUNK_TOKENS, "dram", "raw", Fidelity.EXACT, above.storedBytes()),
           above);
       assertTrue(below.storedBytes() > 0 && above.storedBytes() > 2 * LAYOUT.chunkBytes());
       assertEquals(2, lease.runs().size());
@@ -102,7 +106,8 @@ class LeaseTest extends EngineTest {
       checkViews(prompt, lease);
       MemorySegment keys = lease.view(lease.runs().getFirst(), 0).get(1).keys();
       long offset = keys.address() - entry.part(1).address();
-      assertTrue(offset > 0 && offset + keys.byteSize() <= entry.part(1).byteSize(), "not in place: " + offset);
+      assertTrue(offset > 0 && offset + keys.byteSize() <= entry.part(1).byteSize(),
+          "not in place: " + offset);
     }
   }
 

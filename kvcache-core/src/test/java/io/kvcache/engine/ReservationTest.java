@@ -76,7 +76,8 @@ class ReservationTest extends EngineTest {
   void secondReservationOfAChunkInFlightIsPending() {
     KvCache cache = open(tier("dram", MEMORY, 20));
     TestPrompt prompt = prompt(1, 2);
-    try (KvReservation first = prompt.reserve(cache); KvReservation second = prompt.then(2, 1).reserve(cache)) {
+    try (KvReservation first = prompt.reserve(cache);
+        KvReservation second = prompt.then(2, 1).reserve(cache)) {
       assertEquals(Status.RESERVED, first.status());
       assertEquals(Status.PENDING, second.status());
       second.write(0, MemorySegment.NULL, MemorySegment.NULL);
@@ -122,8 +123,10 @@ class ReservationTest extends EngineTest {
     TestPrompt prompt = prompt(1, 3);
     CompletableFuture<Integer> found;
     try (KvReservation reservation = prompt.reserve(cache)) {
-      assertEquals(0, prompt.find(cache, AcquireOptions.exact().awaitingPending().deadline(Duration.ofMillis(5))));
-      found = CompletableFuture.supplyAsync(() -> prompt.find(cache, AcquireOptions.exact().awaitingPending()));
+      assertEquals(0,
+          prompt.find(cache, AcquireOptions.exact().awaitingPending().deadline(Duration.ofMillis(5))));
+      found =
+          CompletableFuture.supplyAsync(() -> prompt.find(cache, AcquireOptions.exact().awaitingPending()));
       prompt.write(reservation);
     }
     assertEquals(0, found.get(5, TimeUnit.SECONDS));
@@ -274,7 +277,8 @@ class ReservationTest extends EngineTest {
     MemorySegment rows = MemorySegment.ofArray(new byte[512]);
     try (KvReservation reservation = prompt.reserve(cache)) {
       refused("keys have 511 bytes, must be 512", () -> reservation.write(0, rows.asSlice(1), rows));
-      refused("values have 512 bytes, must be 0", () -> reservation.write(1, MemorySegment.ofArray(new byte[768]), rows));
+      refused("values have 512 bytes, must be 0",
+          () -> reservation.write(1, MemorySegment.ofArray(new byte[768]), rows));
       assertThrows(IndexOutOfBoundsException.class, () -> reservation.write(3, rows, rows));
       prompt.write(reservation, 0);
       refused("layer 0 was written already", () -> reservation.write(0, rows, rows));

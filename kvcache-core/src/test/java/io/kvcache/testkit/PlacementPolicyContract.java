@@ -35,7 +35,8 @@ public abstract class PlacementPolicyContract {
   @RepeatedTest(4)
   protected void answersTheSameToTheSameEvents(RepetitionInfo run) {
     long seed = Long.getLong("test.seed", run.getCurrentRepetition());
-    assertEquals(new PolicyScript(newPolicy(), seed).run(STEPS), new PolicyScript(newPolicy(), seed).run(STEPS),
+    assertEquals(new PolicyScript(newPolicy(), seed).run(STEPS),
+        new PolicyScript(newPolicy(), seed).run(STEPS),
         "seed=" + seed);
   }
 

@@ -71,7 +71,8 @@ final class PolicyScript {
     Optional<Placement> placement = policy.admit(parent, chunks, now);
     transcript.append(placement).append('\n');
     if (placement.isPresent()) {
-      assertTrue(placement.get().tier() >= 0 && placement.get().tier() < TIERS, () -> "seed=" + seed + placement);
+      assertTrue(placement.get().tier() >= 0 && placement.get().tier() < TIERS,
+          () -> "seed=" + seed + placement);
       FakeSegment segment = new FakeSegment(nextId++, parent, chunks, CHUNK_BYTES);
       segments.add(segment);
       segment.use(now);
