@@ -17,8 +17,9 @@ import java.util.SplittableRandom;
 import java.util.zip.CRC32C;
 
 /**
- * The paths of one tier that is not memory, through its SPI and several at a time: what is stored is checksummed and copied block by
- * block, what is read is verified. Entries have the size of a usual chunk and together exceed the caches.
+ * The paths of one tier that is not memory, through its SPI and several at a time: what is stored is checksummed and
+ * copied block by block, what is read is verified. Entries have the size of a usual chunk and together exceed the
+ * caches.
  */
 final class TierProbes implements ProbeGroup {
   private static final String STORE = "store";
