@@ -23,7 +23,8 @@ public abstract class PlacementPolicyContract {
   protected abstract PlacementPolicy newPolicy();
 
   /**
-   * Goal: never move what is busy or gone, never drop what others continue, free what can be freed. Method: events drawn
+   * Goal: never move what is busy or gone, never drop what others continue, free what can be freed. Method:
+  * events drawn
    * from a seed, plans carried out.
    */
   @RepeatedTest(8)

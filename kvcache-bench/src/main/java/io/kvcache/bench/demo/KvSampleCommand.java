@@ -2,7 +2,6 @@ package io.kvcache.bench.demo;
 
 import io.kvcache.bench.model.KvState;
 import io.kvcache.bench.model.ModelConfig;
-import io.kvcache.bench.model.ModelWeights;
 import io.kvcache.bench.model.Transformer;
 import io.kvcache.bench.task.DocumentGenerator;
 import io.kvcache.bench.task.DocumentKind;

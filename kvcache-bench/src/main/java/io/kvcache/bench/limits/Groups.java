@@ -34,12 +34,17 @@ final class Groups {
   }
 
   private static ProbeGroup dram(long bytes) {
-    return new TierProbes(DramTier.open(TierProbes.capacityFor(bytes)), bytes);
+    return new CacheProbes(DramTier.open(TierProbes.capacityFor(bytes)), bytes);
   }
 
   private static ProbeGroup ssd(Path directory, long bytes) throws IOException {
-    ScratchDirectory scratch = new ScratchDirectory(directory);
-    return scratch.and(
-        () -> new TierProbes(SsdTier.builder(scratch.path(), TierProbes.capacityFor(bytes)).open(), bytes));
+    ScratchDirectory tier = new ScratchDirectory(directory);
+    ScratchDirectory cache = new ScratchDirectory(directory);
+    return tier.and(() -> new TierProbes(open(tier, bytes), bytes))
+        .and(() -> cache.and(() -> new CacheProbes(open(cache, bytes), bytes)));
+  }
+
+  private static SsdTier open(ScratchDirectory directory, long bytes) throws IOException {
+    return SsdTier.builder(directory.path(), TierProbes.capacityFor(bytes)).open();
   }
 }

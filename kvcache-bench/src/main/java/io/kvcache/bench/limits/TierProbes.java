@@ -5,8 +5,6 @@ import io.kvcache.spi.Deadline;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.ReadResult;
 import io.kvcache.spi.Tier;
-import io.kvcache.spi.TierTrait;
-import io.kvcache.spi.TierView;
 import io.kvcache.spi.TierWrite;
 import io.kvcache.spi.VariantClass;
 import java.io.IOException;
@@ -19,8 +17,9 @@ import java.util.SplittableRandom;
 import java.util.zip.CRC32C;
 
 /**
- * The paths of one tier, through its SPI, as the cache goes them: what is stored is checksummed and copied block by
- * block, what is read is verified. Entries have the size of a usual chunk and together exceed the caches.
+ * The paths of one tier that is not memory, through its SPI and several at a time: what is stored is checksummed and
+ * copied block by block, what is read is verified. Entries have the size of a usual chunk and together exceed the
+ * caches.
  */
 final class TierProbes implements ProbeGroup {
   private static final String STORE = "store";
@@ -64,11 +63,6 @@ final class TierProbes implements ProbeGroup {
 
   @Override
   public List<Probe> probes() {
-    if (tier.traits().contains(TierTrait.ADDRESSABLE)) {
-      return List.of(new Path(STORE, "", MemoryProbes.COPY, () -> storeAll(1)),
-          new Path("verified view", "", MemoryProbes.CRC32C, this::viewAll),
-          new Path("verified copy-out", "", MemoryProbes.COPY, this::copyOutAll));
-    }
     List<Probe> probes = new ArrayList<>();
     for (int depth : DEPTHS) {
       probes.add(new Path(STORE, "x " + depth, DiskProbes.WRITE, () -> storeAll(depth)));
@@ -96,30 +90,6 @@ final class TierProbes implements ProbeGroup {
       }
     });
     tier.flush();
-  }
-
-  private void viewAll() throws IOException {
-    for (EntryId id : ids) {
-      try (TierView view = view(id)) {
-        for (int part = 0; part < PARTS; part++) {
-          Data.crc32c(view.part(part));
-        }
-      }
-    }
-  }
-
-  private void copyOutAll() throws IOException {
-    for (int entry = 0; entry < ids.size(); entry++) {
-      try (TierView view = view(ids.get(entry))) {
-        for (int part = 0; part < PARTS; part++) {
-          checksumAndCopy(view.part(part), slice(target, entry, part));
-        }
-      }
-    }
-  }
-
-  private TierView view(EntryId id) throws IOException {
-    return tier.view(id).orElseThrow(() -> new IOException(tier.name() + " lost " + id));
   }
 
   private void readAll(int threads) throws IOException {

@@ -276,8 +276,8 @@ final class Inventory {
   /**
    * Forgets an entry that turned out to be lost or damaged, which is then to be removed from its tier.
    *
-   * @return false when there is nothing to forget: it was removed or replaced before, or a reservation that may be about
-   *     to replace it is open; if that is abandoned, the next reader finds the damage again
+   * @return false when there is nothing to forget: it was removed or replaced before, or a reservation that may be
+   *     about to replace it is open; if that is abandoned, the next reader finds the damage again
    */
   boolean displace(Position position, Stored stored) {
     return locked(() -> {
