@@ -15,12 +15,13 @@ import java.util.Optional;
 import java.util.TreeSet;
 
 /**
- * Least recently used, prefix-closed: a segment is never evicted before the segments that continue it. One fixed
- * encoding for each tier. What is evicted from a tier moves to the next; what is hit below tier 0 is copied up.
+ * Least recently used, prefix-closed: a segment is never evicted before the segments that continue it. One
+ * fixed encoding for each tier. What is evicted from a tier moves to the next; what is hit below tier 0 is
+ * copied up.
  *
- * <p>Each tier has its segments in order of their last use, wherever they were then, and among those last used together
- * the deepest first: so a parent is always behind its children. A victim of the last tier with children left (they may
- * be busy) is passed over.
+ * <p>Each tier has its segments in order of their last use, wherever they were then, and among those last
+ * used together the deepest first: so a parent is always behind its children. A victim of the last tier with
+ * children left (they may be busy) is passed over.
  */
 public final class LruPlacement implements PlacementPolicy {
   private final int[] codecs;

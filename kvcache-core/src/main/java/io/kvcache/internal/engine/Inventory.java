@@ -28,8 +28,8 @@ import java.util.function.Predicate;
 import java.util.function.Supplier;
 
 /**
- * What is stored where: the prefix tree, the policy, and the reservations in flight, under one lock that is never
- * held over I/O. Every method is one atomic step.
+ * What is stored where: the prefix tree, the policy, and the reservations in flight, under one lock that is
+ * never held over I/O. Every method is one atomic step.
  */
 final class Inventory {
   private final ReentrantLock lock = new ReentrantLock();
@@ -276,8 +276,8 @@ final class Inventory {
   /**
    * Forgets an entry that turned out to be lost or damaged, which is then to be removed from its tier.
    *
-   * @return false when there is nothing to forget: it was removed or replaced before, or a reservation that may be
-   *     about to replace it is open; if that is abandoned, the next reader finds the damage again
+   * @return false when there is nothing to forget: it was removed or replaced before, or a reservation that
+   *     may be about to replace it is open; if that is abandoned, the next reader finds the damage again
    */
   boolean displace(Position position, Stored stored) {
     return locked(() -> {
@@ -320,7 +320,9 @@ final class Inventory {
     return chunks;
   }
 
-  /** Ends a move begun with {@link #beginMove}, of a segment that then began with chunk {@code firstChunk}. */
+  /**
+   * Ends a move begun with {@link #beginMove}, of a segment that then began with chunk {@code firstChunk}.
+   */
   void endMove(Segment segment, int firstChunk) {
     locked(() -> {
       tree.markMigrating(segment, firstChunk, false);

@@ -14,8 +14,9 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
 /**
- * The parts one lease reads from tiers that are not memory: several in flight, some kept while their group's layers
- * are read. A load nobody waits for any more keeps its buffer until its I/O has ended. One thread at a time.
+ * The parts one lease reads from tiers that are not memory: several in flight, some kept while their group's
+ * layers are read. A load nobody waits for any more keeps its buffer until its I/O has ended. One thread at a
+ * time.
  */
 final class PartLoads {
   private static final int IN_FLIGHT = 4;
@@ -51,7 +52,8 @@ final class PartLoads {
   private void readAhead(int from, int chunks) {
     for (int chunk = from; chunk < Math.min(from + IN_FLIGHT, chunks); chunk++) {
       if (!sources.get(chunk).inPlace() && !loads.containsKey(chunk)) {
-        // The first is wanted now, and worth waiting for: whoever waits holds no more than what it may retain.
+        // The first is wanted now, and worth waiting for: whoever waits holds no more than what it may
+        // retain.
         Staging.Buffer buffer =
             shared.staging.take(chunk == from ? deadline : Deadline.after(0, () -> 0));
         if (buffer == null) {

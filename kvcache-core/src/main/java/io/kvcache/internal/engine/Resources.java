@@ -43,7 +43,8 @@ final class Resources {
     this.staging = staging;
     this.runtime = runtime;
     this.events = events;
-    // The upper half differs from process to process, so that generations do too where a tier is shared or outlives us.
+    // The upper half differs from process to process, so that generations do too where a tier is shared or
+    // outlives us.
     this.generations = new AtomicLong((long) runtime.random().nextInt() << Integer.SIZE);
   }
 
@@ -75,7 +76,9 @@ final class Resources {
     }
   }
 
-  /** An entry is not where it should be. It is removed all the same: what a tier loses it must not find again. */
+  /**
+   * An entry is not where it should be. It is removed all the same: what a tier loses it must not find again.
+   */
   void missing(Position position, EntryId id, Stored stored) {
     if (inventory.displace(position, stored)) {
       TierHandle tier = tiers.get(stored.tier());

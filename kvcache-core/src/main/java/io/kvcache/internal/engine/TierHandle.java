@@ -21,19 +21,23 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 
 /**
- * A tier behind a fence. After {@value #FAILURES} failures in a row the tier is left alone for a while, twice as long
- * each time; the first call after that decides whether it has healed. Counts what happens. Threads: any.
+ * A tier behind a fence. After {@value #FAILURES} failures in a row the tier is left alone for a while, twice
+ * as long each time; the first call after that decides whether it has healed. Counts what happens. Threads:
+ * any.
  */
 final class TierHandle {
   private static final int FAILURES = 3;
   private static final long FIRST_FENCE_NANOS = 1_000_000_000L;
   private static final long LONGEST_FENCE_NANOS = 30 * FIRST_FENCE_NANOS;
+  /** A part is about a MiB: a tier that takes longer than this for one is as good as broken. */
+  private static final long LONGEST_READ_NANOS = 5_000_000_000L;
   /** What a tier nobody has read from yet is taken to cost, in nanoseconds per byte. */
   private static final double MEMORY_GUESS = 0.1;
   private static final double STORAGE_GUESS = 1;
@@ -51,6 +55,8 @@ final class TierHandle {
   private final LongSupplier nanoTime;
   private final Consumer<CacheEvent> events;
   private final LongAdder errors = new LongAdder();
+  /** When each read under way began. */
+  private final Map<Object, Long> reads = new ConcurrentHashMap<>();
   private volatile int failuresInARow;
   private long fenceNanos;
   private volatile boolean fenced;
@@ -88,9 +94,22 @@ final class TierHandle {
     return tier.usage();
   }
 
-  /** Whether calls are made at all; false while the fence stands. */
+  /** Whether calls are made at all; false while the fence stands, and while a read hangs. */
   boolean available() {
-    return !fenced || nanoTime.getAsLong() - fencedUntil >= 0;
+    if (fenced && nanoTime.getAsLong() - fencedUntil < 0) {
+      return false;
+    }
+    if (!reads.isEmpty() && hangs()) {
+      fence(new IOException("tier " + name() + " has not answered a read for "
+          + TimeUnit.NANOSECONDS.toSeconds(LONGEST_READ_NANOS) + " s"));
+      return false;
+    }
+    return true;
+  }
+
+  private boolean hangs() {
+    long now = nanoTime.getAsLong();
+    return reads.values().stream().anyMatch(start -> now - start >= LONGEST_READ_NANOS);
   }
 
   /** Whether an entry could be stored under this id now, if there is room. */
@@ -137,10 +156,14 @@ final class TierHandle {
       return new ReadResult.Unreadable(new IOException("tier " + name() + " is fenced"));
     }
     ReadResult result;
+    Object call = new Object();
+    reads.put(call, nanoTime.getAsLong());
     try {
       result = tier.read(id, part, target, deadline);
     } catch (RuntimeException e) {
       result = new ReadResult.Unreadable(e);
+    } finally {
+      reads.remove(call);
     }
     switch (result) {
       case ReadResult.Present(long bytes) -> {
@@ -163,8 +186,8 @@ final class TierHandle {
   }
 
   /**
-   * Says that an entry has left the tree and is about to be removed here. Until it is, nothing is stored under its id:
-   * the removal would hit that instead.
+   * Says that an entry has left the tree and is about to be removed here. Until it is, nothing is stored
+   * under its id: the removal would hit that instead.
    */
   void departs(EntryId id) {
     departing.put(id, Departure.UNDER_WAY);
@@ -204,8 +227,8 @@ final class TierHandle {
   }
 
   /**
-   * Removes, for a caller who is promised that it lasts; together with whatever else has left the tree and may still be
-   * here, since the caller means that too.
+   * Removes, for a caller who is promised that it lasts; together with whatever else has left the tree and
+   * may still be here, since the caller means that too.
    */
   void remove(Collection<EntryId> ids) throws IOException {
     Set<EntryId> mine = new LinkedHashSet<>(ids);
@@ -275,16 +298,22 @@ final class TierHandle {
   private synchronized void failed(Exception cause) {
     errors.increment();
     failuresInARow++;
-    // Calls that were under way when the fence went up say nothing about the time after it.
-    boolean probed = fenced && nanoTime.getAsLong() - fencedUntil >= 0;
-    if (probed || (!fenced && failuresInARow >= FAILURES)) {
-      boolean first = !fenced;
-      fenceNanos = Math.clamp(fenceNanos * 2, FIRST_FENCE_NANOS, LONGEST_FENCE_NANOS);
-      fencedUntil = nanoTime.getAsLong() + fenceNanos;
-      fenced = true;
-      if (first) {
-        events.accept(new CacheEvent.TierFenced(name(), cause));
-      }
+    if (fenced || failuresInARow >= FAILURES) {
+      fence(cause);
+    }
+  }
+
+  private synchronized void fence(Exception cause) {
+    long now = nanoTime.getAsLong();
+    if (fenced && now - fencedUntil < 0) {
+      return; // Calls that were under way when the fence went up say nothing about the time after it.
+    }
+    boolean first = !fenced;
+    fenceNanos = Math.clamp(fenceNanos * 2, FIRST_FENCE_NANOS, LONGEST_FENCE_NANOS);
+    fencedUntil = now + fenceNanos;
+    fenced = true;
+    if (first) {
+      events.accept(new CacheEvent.TierFenced(name(), cause));
     }
   }
 

@@ -12,11 +12,12 @@ import java.util.function.Consumer;
 import java.util.function.Predicate;
 
 /**
- * What is stored, found by prefix: for each namespace a tree of {@link Segment}s. It holds no bytes and does no I/O.
+ * What is stored, found by prefix: for each namespace a tree of {@link Segment}s. It holds no bytes and does
+ * no I/O.
  *
- * <p>Segments split only where contexts branch; a path that merely goes on behind a leaf joins it, up to the cap. A
- * segment whose parent is lost waits as an orphan until its parent's last chunk is stored again. Guarded by the
- * cache's lock.
+ * <p>Segments split only where contexts branch; a path that merely goes on behind a leaf joins it, up to the
+ * cap. A segment whose parent is lost waits as an orphan until its parent's last chunk is stored again.
+ * Guarded by the cache's lock.
  */
 public final class PrefixTree {
   private final int maxSegmentChunks;
@@ -229,7 +230,10 @@ public final class PrefixTree {
     events.accept(new PlacementEvent.Placed(segment, stored.tier()));
   }
 
-  /** Forgets an entry of a chunk, if it is still of this generation; removes segments that thereby become useless. */
+  /**
+   * Forgets an entry of a chunk, if it is still of this generation; removes segments that thereby become
+   * useless.
+   */
   public void displace(Position position, int tier, int codec, long generation) {
     Segment segment = position.segment();
     int index = position.chunk() - segment.firstChunk();
@@ -322,8 +326,8 @@ public final class PrefixTree {
   }
 
   /**
-   * Removes the orphans that belong to a context or may continue it: what they follow is lost, so of those that start
-   * behind it nobody can tell.
+   * Removes the orphans that belong to a context or may continue it: what they follow is lost, so of those
+   * that start behind it nobody can tell.
    */
   public List<Segment> detachOrphans(ChunkKey root, List<ChunkKey> keys) {
     List<Segment> removed = new ArrayList<>();
