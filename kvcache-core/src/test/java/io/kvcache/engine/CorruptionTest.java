@@ -20,7 +20,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Damage in place, in every tier and encoding: a counted miss, an event, the entry removed; never a wrong byte. */
+/**
+ * Damage in place, in every tier and encoding: a counted miss, an event, the entry removed; never a wrong
+ * byte.
+ */
 class CorruptionTest extends EngineTest {
   private static final int PARTS = 2;
 

@@ -10,11 +10,15 @@ import io.kvcache.KvCache;
 import io.kvcache.KvLease;
 import io.kvcache.KvReservation.Status;
 import io.kvcache.placement.LruPlacement;
+import io.kvcache.spi.CacheRuntime;
+import io.kvcache.testkit.BlockingTier;
 import io.kvcache.testkit.FaultyTier;
 import io.kvcache.testkit.FaultyTier.Fault;
+import io.kvcache.testkit.LeakCheck;
 import io.kvcache.testkit.MemoryTier;
 import io.kvcache.testkit.TestPrompt;
 import java.lang.foreign.MemorySegment;
+import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
@@ -118,5 +122,31 @@ class FenceTest extends EngineTest {
     assertEquals(0, ssd.usage().entries());
     assertEquals(Status.RESERVED, prompt.store(cache));
     assertEquals(1, prompt.find(cache));
+  }
+
+  @Test
+  void tierThatHangsIsLeftAloneUntilItAnswers() throws Exception {
+    BlockingTier hanging = new BlockingTier(ssd);
+    CacheRuntime system = CacheRuntime.system();
+    KvCache cache =
+        open(builder(LruPlacement.raw(), new CacheRuntime(clock, system.wallClock(), system.random(),
+            system.io(), background, Runnable::run, system.onClose()), hanging));
+    TestPrompt prompt = prompt(1, 2);
+    prompt.store(cache);
+    hanging.block();
+    AcquireOptions hasty = AcquireOptions.exact().deadline(Duration.ofMillis(5));
+    try (KvLease lease = prompt.acquire(cache, hasty)) {
+      assertEquals(0, lease.read(0, BIG, BIG));
+    }
+    hanging.awaitCaller();
+    clock.advance(TimeUnit.SECONDS.toNanos(5));
+    try (KvLease lease = prompt.acquire(cache, AcquireOptions.exact())) {
+      assertEquals(0, lease.tokens());
+    }
+    assertTrue(fenced(cache));
+    assertEquals(1, events(CacheEvent.TierFenced.class).size());
+    hanging.release();
+    LeakCheck.await("still fenced", () -> !fenced(cache));
+    assertEquals(2, prompt.find(cache));
   }
 }

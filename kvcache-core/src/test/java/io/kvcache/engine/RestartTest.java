@@ -18,7 +18,10 @@ import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 
-/** What a flush promised is there after a power loss, in the order in which it was used; what was lost, only that. */
+/**
+ * What a flush promised is there after a power loss, in the order in which it was used; what was lost, only
+ * that.
+ */
 class RestartTest extends EngineTest {
   private static final long SECOND = 1_000_000_000L;
 

@@ -29,10 +29,10 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.Test;
 
 /**
- * Eight threads on few prompts and tiers so small that everything moves. The prompts of a namespace have one writer, so
- * that what may be found of them is a sequence: operation n leaves a prompt stored, perhaps, or certainly not. A reader
- * notes the last operation that was over before its look-up and the last begun before that ended: of what it finds, one
- * of those in between must have stored it. Every byte read is checked.
+ * Eight threads on few prompts and tiers so small that everything moves. The prompts of a namespace have one
+ * writer, so that what may be found of them is a sequence: operation n leaves a prompt stored, perhaps, or
+ * certainly not. A reader notes the last operation that was over before its look-up and the last begun before
+ * that ended: of what it finds, one of those in between must have stored it. Every byte read is checked.
  */
 class StressTest extends EngineTest {
   private static final int WRITERS = 3;

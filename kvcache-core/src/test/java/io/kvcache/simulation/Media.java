@@ -14,7 +14,10 @@ import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.function.UnaryOperator;
 
-/** The media under a cache, which outlive it; each wrapped so that it fails, and so that it tells what it was asked. */
+/**
+ * The media under a cache, which outlive it; each wrapped so that it fails, and so that it tells what it was
+ * asked.
+ */
 final class Media {
   private static final long LONGEST_DELAY_NANOS = 2_000_000_000L;
 

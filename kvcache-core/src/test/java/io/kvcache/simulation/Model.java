@@ -8,8 +8,8 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * What may be found, and where nothing is ever evicted what must be: "may miss, never wrong, never resurrect". It
- * keeps no bytes: those follow from the key.
+ * What may be found, and where nothing is ever evicted what must be: "may miss, never wrong, never
+ * resurrect". It keeps no bytes: those follow from the key.
  */
 final class Model {
   private final Workload workload;
@@ -33,7 +33,9 @@ final class Model {
     keys.stream().filter(key -> !mayExist.contains(key)).forEach(mayReturn::add);
   }
 
-  /** Everything that continues the prompt and its last chunk are gone; of those before others may need some. */
+  /**
+   * Everything that continues the prompt and its last chunk are gone; of those before others may need some.
+   */
   void removed(Prompt prompt, boolean promised) {
     for (Prompt other : workload.prompts()) {
       if (prompt.continuedBy(other)) {

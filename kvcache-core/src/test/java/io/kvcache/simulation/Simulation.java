@@ -33,8 +33,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 
 /**
- * One run of the whole engine on one thread, with time, background work, faults, power loss and restarts drawn from a
- * seed, against {@link Model}. Every read byte is checked.
+ * One run of the whole engine on one thread, with time, background work, faults, power loss and restarts
+ * drawn from a seed, against {@link Model}. Every read byte is checked.
  */
 final class Simulation {
   private static final int MOST_OPEN = 4;
@@ -335,7 +335,10 @@ final class Simulation {
     }
   }
 
-  /** Faults stop, everything open is closed: then room is found again, and what is cleared leaves nothing behind. */
+  /**
+   * Faults stop, everything open is closed: then room is found again, and what is cleared leaves nothing
+   * behind.
+   */
   private void settle() {
     leases.forEach(open -> open.readAll(at));
     leases.forEach(open -> open.lease().close());

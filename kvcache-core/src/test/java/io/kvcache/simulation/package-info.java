@@ -1,5 +1,5 @@
 /**
- * The whole engine against a reference model, deterministically: {@link io.kvcache.simulation.Simulation} runs one
- * seed.
+ * The whole engine against a reference model, deterministically: {@link io.kvcache.simulation.Simulation}
+ * runs one seed.
  */
 package io.kvcache.simulation;

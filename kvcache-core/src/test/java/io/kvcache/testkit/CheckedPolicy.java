@@ -11,8 +11,8 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * A policy that checks both sides: that the cache tells it of a sound prefix tree, and that the policy it wraps plans
- * nothing it must not. Throws {@link AssertionError} into the cache otherwise.
+ * A policy that checks both sides: that the cache tells it of a sound prefix tree, and that the policy it
+ * wraps plans nothing it must not. Throws {@link AssertionError} into the cache otherwise.
  */
 public final class CheckedPolicy implements PlacementPolicy {
   private final PlacementPolicy inner;

@@ -4,7 +4,9 @@ import io.kvcache.spi.SegmentView;
 import java.util.ArrayList;
 import java.util.List;
 
-/** A segment of a prefix tree that holds no bytes, for tests of policies; {@link PolicyScript} moves it about. */
+/**
+ * A segment of a prefix tree that holds no bytes, for tests of policies; {@link PolicyScript} moves it about.
+ */
 public final class FakeSegment implements SegmentView {
   private static final int MOST_TIERS = 8;
 

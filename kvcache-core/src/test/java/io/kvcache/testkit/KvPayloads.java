@@ -5,8 +5,8 @@ import io.kvcache.KvHalf;
 import java.lang.foreign.MemorySegment;
 
 /**
- * KV that follows from the chunk's key, the layer and the half, so that a reader can tell whether bytes are right
- * without having kept them. Every other chunk ends in zeros, so that it can be compressed.
+ * KV that follows from the chunk's key, the layer and the half, so that a reader can tell whether bytes are
+ * right without having kept them. Every other chunk ends in zeros, so that it can be compressed.
  */
 public final class KvPayloads {
   private static final long VERSION = 1;

@@ -13,8 +13,8 @@ import org.junit.jupiter.api.RepetitionInfo;
 import org.junit.jupiter.api.Test;
 
 /**
- * What every {@link PlacementPolicy} must do: extend, return a fresh policy that works with raw KV in three tiers,
- * inherit the tests. Every random choice follows from a seed that stands in each message.
+ * What every {@link PlacementPolicy} must do: extend, return a fresh policy that works with raw KV in three
+ * tiers, inherit the tests. Every random choice follows from a seed that stands in each message.
  */
 public abstract class PlacementPolicyContract {
   private static final int STEPS = 2_000;

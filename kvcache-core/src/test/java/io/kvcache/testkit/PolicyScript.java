@@ -13,7 +13,10 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.SplittableRandom;
 
-/** A seeded sequence of events for a policy, over a tree of {@link FakeSegment}s; carries out what the policy plans. */
+/**
+ * A seeded sequence of events for a policy, over a tree of {@link FakeSegment}s; carries out what the policy
+ * plans.
+ */
 final class PolicyScript {
   private static final long CHUNK_BYTES = 1000;
   private static final int TIERS = 3;
