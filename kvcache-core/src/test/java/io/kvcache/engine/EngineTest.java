@@ -19,13 +19,16 @@ import io.kvcache.testkit.MemoryTier;
 import io.kvcache.testkit.TestPrompt;
 import io.kvcache.testkit.TrailingZerosCompressor;
 import io.kvcache.testkit.TruncatingCompressor;
+import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Queue;
+import java.util.Random;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.concurrent.Executor;
 import java.util.function.LongSupplier;
+import java.util.function.Supplier;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Timeout;
 
@@ -38,16 +41,24 @@ abstract class EngineTest {
       16);
   static final int CHUNK_TOKENS = LAYOUT.chunkTokens();
   static final Namespace NAMESPACE = Namespace.of("model", LAYOUT);
-  /** More than a raw chunk takes in a tier. */
-  static final long CHUNK_ROOM = 3 * 1024;
   static final Set<TierTrait> MEMORY = Set.of(TierTrait.ADDRESSABLE);
   static final Set<TierTrait> DISK = Set.of(TierTrait.DURABLE);
+  /** What a raw chunk takes in a tier. */
+  static final long CHUNK_ROOM = chunkRoom();
 
   final Queue<CacheEvent> events = new ConcurrentLinkedQueue<>();
   final ManualExecutor background = new ManualExecutor();
   final ManualClock clock = new ManualClock();
   private final List<MemoryTier> media = new ArrayList<>();
   private KvCache cache;
+
+  private static long chunkRoom() {
+    MemoryTier tier = new MemoryTier("measured", 1 << 20, MEMORY);
+    try (KvCache cache = KvCache.builder(LAYOUT).tier(tier).open()) {
+      prompt(1, 1).store(cache);
+      return tier.usage().usedBytes();
+    }
+  }
 
   static TestPrompt prompt(int number, int chunks) {
     return TestPrompt.of(NAMESPACE, number, chunks);
@@ -66,23 +77,33 @@ abstract class EngineTest {
   /** Real time and threads; events on the thread that causes them. */
   KvCache open(Tier... tiers) {
     CacheRuntime system = CacheRuntime.system();
-    return open(builder(LruPlacement.raw(), system.nanoTime(), system.background(), system, tiers));
+    return open(
+        builder(LruPlacement.raw(), new CacheRuntime(system.nanoTime(), system.wallClock(), system.random(),
+            system.io(), system.background(), Runnable::run, system.onClose()), tiers));
   }
 
-  /** Time and background work stand still until told otherwise. */
+  /** One thread; time and background work stand still until told otherwise. */
   KvCache openStill(LruPlacement policy, Tier... tiers) {
-    return open(builder(policy, clock, background, CacheRuntime.system(), tiers));
+    return open(builder(policy, still(clock), tiers));
   }
 
-  KvCacheBuilder builder(LruPlacement policy, LongSupplier time, Executor migrations, CacheRuntime system,
-      Tier... tiers) {
+  CacheRuntime still(LongSupplier time) {
+    return new CacheRuntime(time, InstantSource.system(), new Random(1), Runnable::run, background,
+        Runnable::run,
+        () -> {});
+  }
+
+  /** Runs a step on a thread of its own. */
+  static <T> CompletableFuture<T> elsewhere(Supplier<T> step) {
+    return CompletableFuture.supplyAsync(step, task -> Thread.ofPlatform().daemon().start(task));
+  }
+
+  KvCacheBuilder builder(LruPlacement policy, CacheRuntime runtime, Tier... tiers) {
     KvCacheBuilder builder = KvCache.builder(LAYOUT)
         .compressors(new TrailingZerosCompressor(), new TruncatingCompressor())
         .policy(new CheckedPolicy(policy))
         .listener(events::add)
-        .runtime(new CacheRuntime(time, system.wallClock(), system.random(), system.io(), migrations,
-            Runnable::run,
-            system.onClose()));
+        .runtime(runtime);
     for (Tier tier : tiers) {
       builder.tier(tier);
     }

@@ -11,6 +11,7 @@ import io.kvcache.KvLease;
 import io.kvcache.KvReservation;
 import io.kvcache.KvReservation.Status;
 import io.kvcache.StoreOptions;
+import io.kvcache.Tokens;
 import io.kvcache.placement.LruPlacement;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.Tier;
@@ -22,6 +23,7 @@ import io.kvcache.testkit.ForwardingTier;
 import io.kvcache.testkit.MemoryTier;
 import io.kvcache.testkit.TestPrompt;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.Optional;
@@ -51,7 +53,7 @@ class ReservationTest extends EngineTest {
   void promptWithoutAFullChunkIsStored() {
     KvCache cache = open(tier("dram", MEMORY, 20));
     try (KvReservation reservation =
-        cache.reserve(NAMESPACE, io.kvcache.Tokens.of(1, 2, 3), StoreOptions.defaults())) {
+        cache.reserve(NAMESPACE, Tokens.of(1, 2, 3), StoreOptions.defaults())) {
       assertEquals(Status.STORED, reservation.status());
       assertEquals(0, reservation.tokens());
       assertFalse(reservation.commit());
@@ -105,7 +107,7 @@ class ReservationTest extends EngineTest {
     TestPrompt prompt = prompt(1, 3);
     CountDownLatch asking = new CountDownLatch(1);
     try (KvReservation reservation = prompt.reserve(cache)) {
-      CompletableFuture<Integer> found = CompletableFuture.supplyAsync(() -> {
+      CompletableFuture<Integer> found = elsewhere(() -> {
         asking.countDown();
         return prompt.find(cache, AcquireOptions.exact().awaitingPending());
       });
@@ -125,8 +127,7 @@ class ReservationTest extends EngineTest {
     try (KvReservation reservation = prompt.reserve(cache)) {
       assertEquals(0,
           prompt.find(cache, AcquireOptions.exact().awaitingPending().deadline(Duration.ofMillis(5))));
-      found =
-          CompletableFuture.supplyAsync(() -> prompt.find(cache, AcquireOptions.exact().awaitingPending()));
+      found = elsewhere(() -> prompt.find(cache, AcquireOptions.exact().awaitingPending()));
       prompt.write(reservation);
     }
     assertEquals(0, found.get(5, TimeUnit.SECONDS));
@@ -303,7 +304,7 @@ class ReservationTest extends EngineTest {
     TestPrompt prompt = prompt(1, 2);
     try (KvReservation reservation = prompt.reserve(cache)) {
       MemorySegment freed;
-      try (java.lang.foreign.Arena arena = java.lang.foreign.Arena.ofConfined()) {
+      try (Arena arena = Arena.ofConfined()) {
         freed = arena.allocate(512);
       }
       assertThrows(IllegalStateException.class, () -> reservation.write(0, freed, freed));

@@ -139,12 +139,16 @@ public final class CacheEngine implements KvCache {
   }
 
   private KeyChain chain(Namespace namespace, Tokens tokens) {
+    requireMine(namespace);
+    return KeyChain.of(namespace, tokens);
+  }
+
+  private void requireMine(Namespace namespace) {
     shared.requireOpen();
     if (!namespace.layout().equals(layout)) {
       throw new IllegalArgumentException(
           "namespace has layout " + namespace.layout() + ", the cache is for " + layout);
     }
-    return KeyChain.of(namespace, tokens);
   }
 
   private static List<ChunkKey> allKeys(KeyChain chain) {
@@ -286,15 +290,13 @@ public final class CacheEngine implements KvCache {
 
   @Override
   public int clear(Namespace namespace) throws IOException {
-    shared.requireOpen();
+    requireMine(namespace);
     return erase(shared.inventory.removeNamespace(KeyChain.root(namespace)));
   }
 
   private int erase(Removed removed) throws IOException {
     IOException problem = Tasks.onIo(shared.runtime, () -> eraseFromTiers(removed));
-    if (problem != null) {
-      throw problem;
-    }
+    throwUnlessClosed(problem);
     return removed.chunks();
   }
 
@@ -319,7 +321,17 @@ public final class CacheEngine implements KvCache {
   @Override
   public Flushed flush() throws IOException {
     shared.requireOpen();
-    return flusher.flush();
+    Flusher.Outcome outcome = flusher.flush();
+    throwUnlessClosed(outcome.problem());
+    return outcome.flushed();
+  }
+
+  /** What fails because the tiers were closed meanwhile is no fault of theirs. */
+  private void throwUnlessClosed(IOException problem) throws IOException {
+    if (problem != null) {
+      shared.requireOpen();
+      throw problem;
+    }
   }
 
   @Override

@@ -23,15 +23,16 @@ final class Flusher {
     this.migrator = migrator;
   }
 
-  /** What a flush came to. */
-  private record Outcome(Flushed flushed, IOException problem) {}
+  /**
+   * What a flush came to.
+   *
+   * @param flushed what now survives power loss; null when there was a problem
+   * @param problem why nothing is promised; null when all went well
+   */
+  record Outcome(Flushed flushed, IOException problem) {}
 
-  Flushed flush() throws IOException {
-    Outcome outcome = Tasks.onIo(shared.runtime, this::run);
-    if (outcome.problem != null) {
-      throw outcome.problem;
-    }
-    return outcome.flushed;
+  Outcome flush() {
+    return Tasks.onIo(shared.runtime, this::run);
   }
 
   private Outcome run() {
