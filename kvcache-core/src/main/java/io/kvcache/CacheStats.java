@@ -13,6 +13,7 @@ import java.util.List;
  * @param rejectedReservations reservations that found no room
  * @param openLeases leases not closed yet, now
  * @param openReservations reservations not closed yet, now
+ * @param readBuffers buffers taken for reads from tiers that are not addressable, now
  * @param segments segments of the prefix tree, now
  * @param chunks chunks of the prefix tree, now
  * @param tiers what each tier did, fastest first
@@ -26,6 +27,7 @@ public record CacheStats(
     long rejectedReservations,
     int openLeases,
     int openReservations,
+    int readBuffers,
     int segments,
     long chunks,
     List<TierStats> tiers,
@@ -95,7 +97,8 @@ public record CacheStats(
     }
     return new CacheStats(lookups - earlier.lookups, requestedTokens - earlier.requestedTokens,
         hitTokens - earlier.hitTokens, storedTokens - earlier.storedTokens,
-        rejectedReservations - earlier.rejectedReservations, openLeases, openReservations, segments, chunks,
+        rejectedReservations - earlier.rejectedReservations, openLeases, openReservations, readBuffers,
+        segments, chunks,
         tierInterval, loads.stream().map(load -> earlier.subtractedFrom(load)).toList());
   }
 

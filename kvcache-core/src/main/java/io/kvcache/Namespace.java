@@ -19,6 +19,7 @@ import java.util.Objects;
  * @param engine engine and build, as far as it changes what KV means; empty when it does not
  * @param rank this process's tensor-parallel rank, from 0
  * @param ranks tensor-parallel size, at least 1
+ * @param firstLayer index in the model of the layout's first layer: above 0 in the later stages of a pipeline
  * @param layout how the KV is laid out
  * @param tenantSalt arbitrary bytes, up to {@value #MAX_SALT_BYTES}, that keep one tenant's contexts from
  *     another's; empty to share. A secret salt keeps others from probing what is cached.
@@ -30,6 +31,7 @@ public record Namespace(
     String engine,
     int rank,
     int ranks,
+    int firstLayer,
     KvLayout layout,
     TenantSalt tenantSalt) {
   /** Most bytes a tenant salt may have. */
@@ -49,49 +51,60 @@ public record Namespace(
     requireName(engine, "engine");
     Checks.requireBetween(ranks, 1, 1 << 16, "ranks");
     Checks.requireBetween(rank, 0, ranks - 1, "rank");
+    Checks.requireBetween(firstLayer, 0, 1 << 16, "firstLayer");
     Objects.requireNonNull(layout, "layout");
     Objects.requireNonNull(tenantSalt, "tenantSalt");
   }
 
   /** A namespace for one unsharded model without adapter, shared by all tenants. */
   public static Namespace of(String model, KvLayout layout) {
-    return new Namespace(model, "", "", "", 0, 1, layout, new TenantSalt(new byte[0]));
+    return new Namespace(model, "", "", "", 0, 1, 0, layout, new TenantSalt(new byte[0]));
   }
 
   /** With this adapter. */
   public Namespace withAdapter(String name) {
-    return new Namespace(model, name, ropeScaling, engine, rank, ranks, layout, tenantSalt);
+    return new Namespace(model, name, ropeScaling, engine, rank, ranks, firstLayer, layout, tenantSalt);
   }
 
   /** With this rotary scaling. */
   public Namespace withRopeScaling(String name) {
-    return new Namespace(model, adapter, name, engine, rank, ranks, layout, tenantSalt);
+    return new Namespace(model, adapter, name, engine, rank, ranks, firstLayer, layout, tenantSalt);
   }
 
   /** With this engine build. */
   public Namespace withEngine(String build) {
-    return new Namespace(model, adapter, ropeScaling, build, rank, ranks, layout, tenantSalt);
+    return new Namespace(model, adapter, ropeScaling, build, rank, ranks, firstLayer, layout, tenantSalt);
   }
 
   /** For this rank of so many. */
   public Namespace withRank(int tensorParallelRank, int of) {
-    return new Namespace(model, adapter, ropeScaling, engine, tensorParallelRank, of, layout, tenantSalt);
+    return new Namespace(
+        model, adapter, ropeScaling, engine, tensorParallelRank, of, firstLayer, layout, tenantSalt);
+  }
+
+  /** For the pipeline stage whose first layer is this one of the model, from 0. */
+  public Namespace withFirstLayer(int index) {
+    return new Namespace(model, adapter, ropeScaling, engine, rank, ranks, index, layout, tenantSalt);
   }
 
   /** For the tenant with this salt. */
   public Namespace withTenant(byte[] salt) {
-    return new Namespace(model, adapter, ropeScaling, engine, rank, ranks, layout, new TenantSalt(salt));
+    return new Namespace(model, adapter, ropeScaling, engine, rank, ranks, firstLayer, layout,
+        new TenantSalt(salt));
   }
 
   private static void requireName(String value, String name) {
     Objects.requireNonNull(value, name);
     Checks.requireBetween(value.length(), 0, MAX_NAME_LENGTH, "length of " + name);
+    if (!StandardCharsets.UTF_8.newEncoder().canEncode(value)) {
+      throw new IllegalArgumentException(name + " has half of a surrogate pair, which no UTF-8 stands for");
+    }
   }
 
   /** The bytes the chain of chunk keys starts from; see {@code FORMAT.md}. */
   byte[] encoded() {
     byte[][] fields = {
-      utf8(model), utf8(adapter), utf8(ropeScaling), utf8(engine), encodedRank(), layout.encoded(),
+      utf8(model), utf8(adapter), utf8(ropeScaling), utf8(engine), encodedShard(), layout.encoded(),
       tenantSalt.bytes
     };
     int length = 0;
@@ -105,8 +118,10 @@ public record Namespace(
     return out.array();
   }
 
-  private byte[] encodedRank() {
-    return ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putInt(rank).putInt(ranks).array();
+  private byte[] encodedShard() {
+    return ByteBuffer.allocate(12).order(ByteOrder.LITTLE_ENDIAN).putInt(rank).putInt(ranks)
+        .putInt(firstLayer)
+        .array();
   }
 
   private static byte[] utf8(String text) {

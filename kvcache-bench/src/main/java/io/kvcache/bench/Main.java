@@ -1,6 +1,7 @@
 package io.kvcache.bench;
 
 import io.kvcache.bench.demo.DemoCommand;
+import io.kvcache.bench.demo.KvSampleCommand;
 import io.kvcache.bench.limits.LimitsCommand;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -19,7 +20,7 @@ import picocli.CommandLine.ParameterException;
     mixinStandardHelpOptions = true,
     version = "kvcache-bench 0.1.0-SNAPSHOT",
     synopsisSubcommandLabel = "COMMAND",
-    subcommands = {DemoCommand.class, LimitsCommand.class, JmhCommand.class})
+    subcommands = {DemoCommand.class, LimitsCommand.class, JmhCommand.class, KvSampleCommand.class})
 public final class Main {
   private Main() {}
 

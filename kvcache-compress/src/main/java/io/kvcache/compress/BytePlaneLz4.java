@@ -20,24 +20,25 @@ import net.jpountz.lz4.LZ4SafeDecompressor;
  * <h2>Format, version 1</h2>
  *
  * <p>A half of {@code n = tokens · kvHeads · dim} elements has as many planes as an element has bytes; plane
- * {@code p} holds byte {@code p} of every element, the least significant first. All numbers are little-endian.
+ * {@code p} holds byte {@code p} of every element, the least significant first. All numbers are
+ * little-endian.
  *
  * <pre>
  * stored    = directory[planes] body[planes]
  * directory = coding: 1 byte, length of the body: 4 bytes, unsigned
  * body      = coding 0: the n bytes of the plane, in the order of the elements
  *             coding 1: one LZ4 block that decodes to just that
- *             coding 2: one LZ4 block that decodes to the n bytes channel by channel, a channel's tokens in order
+ *             coding 2: one LZ4 block that decodes to the n bytes by channel, then by token
  * </pre>
  *
  * <p>The encoder turns planes of keys (coding 2), those of OPAQUE apart, and leaves values in their order
- * (coding 1): a key's channel keeps its sign and magnitude from token to token. On real keys the upper plane shrinks to 0.60 instead of 0.75
- * of its size, while values lose (0.76 instead of 0.67). Moving the sign out of the upper byte, so that it holds
- * all of the exponent, helps an entropy coder but not LZ4, which has none: fewer different bytes repeat sooner
- * (0.60 against 0.71).
+ * (coding 1): a key's channel keeps its sign and magnitude from token to token. On real keys the upper plane
+ * shrinks to 0.60 instead of 0.75 of its size, while values lose (0.76 instead of 0.67). Moving the sign out
+ * of the upper byte, so that it holds all of the exponent, helps an entropy coder but not LZ4, which has
+ * none: fewer different bytes repeat sooner (0.60 against 0.71).
  *
- * <p>LZ4 works on arrays: the bytes come through the cache on their way in anyhow, any kind of segment will do,
- * and no buffer object is made per call.
+ * <p>LZ4 works on arrays: the bytes come through the cache on their way in anyhow, any kind of segment will
+ * do, and no buffer object is made per call.
  */
 final class BytePlaneLz4 implements Compressor {
   private static final byte RAW = 0;
@@ -155,7 +156,7 @@ final class BytePlaneLz4 implements Compressor {
     for (int plane = 0; plane < planes; plane++) {
       byte coding = stored.get(Segments.BYTE, (long) ENTRY_BYTES * plane);
       int length = stored.get(Segments.INT, (long) ENTRY_BYTES * plane + 1);
-      decodePlane(shape, coding, stored.asSlice(from, length), buffers, buffers.planes[plane]);
+      decodePlane(shape, coding, stored, from, length, buffers, buffers.planes[plane]);
       from += length;
     }
     join(shape.dtype(), buffers, target, n);
@@ -189,16 +190,14 @@ final class BytePlaneLz4 implements Compressor {
     }
   }
 
-  private void decodePlane(
-      KvShape shape, byte coding, MemorySegment body, PlaneBuffers buffers, byte[] plane)
-      throws MalformedDataException {
+  private void decodePlane(KvShape shape, byte coding, MemorySegment stored, long from, int length,
+      PlaneBuffers buffers, byte[] plane) throws MalformedDataException {
     int n = (int) shape.elements();
-    int length = (int) body.byteSize();
     if (coding == RAW) {
-      MemorySegment.copy(body, Segments.BYTE, 0, plane, 0, n);
+      MemorySegment.copy(stored, Segments.BYTE, from, plane, 0, n);
       return;
     }
-    MemorySegment.copy(body, Segments.BYTE, 0, buffers.coded, 0, length);
+    MemorySegment.copy(stored, Segments.BYTE, from, buffers.coded, 0, length);
     expand(buffers.coded, length, coding == LZ4 ? plane : buffers.turned, n);
     if (coding == LZ4_TURNED) {
       PlaneKernels.transpose(buffers.turned, shape.channels(), shape.tokens(), plane);

@@ -18,8 +18,8 @@ public final class Compressors {
   }
 
   /**
-   * Asymmetric 8-bit quantization in KIVI's form: keys per channel over groups of tokens, values per token over
-   * groups of channels. Codec 2, for BF16, F16 and F32. An element's error is at most half its group's
+   * Asymmetric 8-bit quantization in KIVI's form: keys per channel over groups of tokens, values per token
+   * over groups of channels. Codec 2, for BF16, F16 and F32. An element's error is at most half its group's
    * scale (a 255th of the group's range, rounded up to binary16) plus the rounding of its type.
    *
    * @param groupSize elements that share a scale, 32 or 64; fewer where a half has fewer

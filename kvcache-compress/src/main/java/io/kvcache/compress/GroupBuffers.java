@@ -4,8 +4,8 @@ import io.kvcache.compress.kernel.RowKernels;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Working memory for one row and one block's scales. Loops over arrays are vectorised, loops over segments are
- * not or badly, so rows are copied in and out: from and to the first-level cache.
+ * Working memory for one row and one block's scales. Loops over arrays are vectorised, loops over segments
+ * are not or badly, so rows are copied in and out: from and to the first-level cache.
  */
 final class GroupBuffers {
   /** Beyond this many channels buffers are not kept for the next caller; no known model comes near. */
@@ -37,7 +37,9 @@ final class GroupBuffers {
       wordView = MemorySegment.ofArray(words);
     }
 
-    /** Copies the bit patterns of {@code values} to {@code words}; C2 vectorises no {@code floatToRawIntBits}. */
+    /**
+     * Copies the bit patterns of {@code values} to {@code words}; C2 vectorises no {@code floatToRawIntBits}.
+     */
     void valuesToWords(int n) {
       MemorySegment.copy(valueView, 0, wordView, 0, 4L * n);
     }
@@ -86,7 +88,9 @@ final class GroupBuffers {
     System.arraycopy(offsets, plan.first(), second.offset, 0, plan.second());
   }
 
-  /** Spreads a row's scales and offsets over its channels; returns the strand with those of the second one. */
+  /**
+   * Spreads a row's scales and offsets over its channels; returns the strand with those of the second one.
+   */
   Strand scalesPerToken(GroupPlan plan, int row) {
     int at = row * plan.groupsPerRow();
     if (plan.interleaved()) { // channels 2i and 2i + 1 always share a group, so the strands share scales

@@ -9,8 +9,10 @@ import java.lang.foreign.MemorySegment;
 final class GroupEncoder {
   private static final float MOST_F16 = 65504;
 
-  /** Decoded values must stay below, else they would round to an infinite binary16; 1 less than the true limit
-   *  because decoding adds in another order. */
+  /**
+   * Decoded values must stay below, else they would round to an infinite binary16; 1 less than the true limit,
+   * because decoding adds in another order.
+   */
   private static final float LIMIT_F16 = 65519;
 
   private final GroupPlan plan;
@@ -110,8 +112,8 @@ final class GroupEncoder {
   }
 
   /**
-   * The zero is the group's least value rounded down, the scale the rest of its range rounded up: the codes then
-   * cover the range without clamping, so no error exceeds half a scale.
+   * The zero is the group's least value rounded down, the scale the rest of its range rounded up: the codes
+   * then cover the range without clamping, so no error exceeds half a scale.
    */
   private boolean chooseScales(int n) {
     GroupBuffers b = buffers;
@@ -121,7 +123,8 @@ final class GroupEncoder {
       float zero = Float.float16ToFloat(zeroBits);
       short scaleBits = HalfFloats.ceil((b.high[i] - zero) / plan.mostCode());
       float scale = Float.float16ToFloat(scaleBits);
-      if (!(Math.abs(b.low[i]) <= MOST_F16 && zero + plan.mostCode() * scale < limit)) { // so that NaN fails too
+      boolean inRange = Math.abs(b.low[i]) <= MOST_F16 && zero + plan.mostCode() * scale < limit;
+      if (!inRange) { // nor is a NaN
         return false;
       }
       b.zeroBits[i] = zeroBits;

@@ -8,15 +8,15 @@ import io.kvcache.spi.MalformedDataException;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Asymmetric quantization to 8 or 4 bits by groups, in the form of KIVI (Liu et al., ICML 2024): a key's outliers
- * sit in fixed channels, so keys share a scale per channel over a group of tokens, and values per token over a
- * group of channels. KIVI's uncompressed residual of recent tokens has no counterpart here: only full chunks are
- * stored, and the engine holds what follows them.
+ * Asymmetric quantization to 8 or 4 bits by groups, in the form of KIVI (Liu et al., ICML 2024): a key's
+ * outliers sit in fixed channels, so keys share a scale per channel over a group of tokens, and values per
+ * token over a group of channels. KIVI's uncompressed residual of recent tokens has no counterpart here: only
+ * full chunks are stored, and the engine holds what follows them.
  *
  * <h2>Format, version 1</h2>
  *
- * <p>{@code G} is the parameter word, 32 or 64; {@code C = kvHeads · dim} the channels of a row. The tokens are
- * cut into <em>blocks</em> of {@code G}; the last may be shorter. All numbers are little-endian.
+ * <p>{@code G} is the parameter word, 32 or 64; {@code C = kvHeads · dim} the channels of a row. The tokens
+ * are cut into <em>blocks</em> of {@code G}; the last may be shorter. All numbers are little-endian.
  *
  * <pre>
  * stored    = mode[blocks] block[blocks]           mode: one byte a block, 0 quantized, 1 raw
@@ -30,17 +30,17 @@ import java.lang.foreign.MemorySegment;
  *
  * <p><em>Strand order</em> is the first strand, then the second. Of BF16 rows they are the even channels
  * (⌈C/2⌉ of them), then the odd ones: two neighbours, decoded from places that are each contiguous, make one
- * 32-bit word of output, which plain array loops can do at memory speed. Of F16 and F32 rows they are the lower
- * ⌈C/2⌉ channels and the rest, which is the natural order.
+ * 32-bit word of output, which plain array loops can do at memory speed. Of F16 and F32 rows they are the
+ * lower ⌈C/2⌉ channels and the rest, which is the natural order.
  *
- * <p>Decoding: {@code value = offset + stored code · scale}, with {@code offset = zero + 128 · scale} for int8 and
- * {@code zero} for int4; every operation rounded to binary32, none fused; then rounded to the element type, half
- * to even. A scale must be finite and not negative, not −0 either; a zero finite.
+ * <p>Decoding: {@code value = offset + stored code · scale}, with {@code offset = zero + 128 · scale} for
+ * int8 and {@code zero} for int4; every operation rounded to binary32, none fused; then rounded to the element
+ * type, half to even. A scale must be finite and not negative, not −0 either; a zero finite.
  *
  * <p>Encoding: {@code zero} is the group's least value rounded down to binary16, {@code scale =
  * (greatest − zero) / most} rounded up to binary16, {@code most} 255 or 15; then {@code code =
- * min(⌊(value − zero) · (1 / scale) + ½⌋, most)} with those rounded numbers in binary32, where 1/0 counts as 0.
- * So |error| ≤ scale / 2, plus the roundings of decoding. −0 comes back as +0.
+ * min(⌊(value − zero) · (1 / scale) + ½⌋, most)} with those rounded numbers in binary32, where 1/0 counts as
+ * 0. So |error| ≤ scale / 2, plus the roundings of decoding. −0 comes back as +0.
  *
  * <p>A block stays raw when it would not get smaller, or when one of its groups holds NaN, an infinity, or
  * finite values that binary16 cannot cover (least value beyond ±65,504, scale beyond 65,504, or, in F16, a

@@ -16,9 +16,11 @@ final class HalfFloats {
     return (short) (nearest < 0 ? nearest + 1 : nearest - 1);
   }
 
-  /** The bits of the least binary16 not below {@code value}, which is not negative. NaN stays NaN. */
+  /**
+   * The bits of the least binary16 not below {@code value}, which is not below zero; never −0. NaN stays NaN.
+   */
   static short ceil(float value) {
-    short nearest = Float.floatToFloat16(value);
+    short nearest = Float.floatToFloat16(value + 0f); // −0 + 0 is +0
     return (short) (Float.float16ToFloat(nearest) < value ? nearest + 1 : nearest);
   }
 }

@@ -2,7 +2,9 @@ package io.kvcache.compress;
 
 import java.lang.foreign.MemorySegment;
 
-/** Working memory of {@link BytePlaneLz4}: whole planes, since LZ4 finds its matches in them, and one tile. */
+/**
+ * Working memory of {@link BytePlaneLz4}: whole planes, since LZ4 finds its matches in them, and one tile.
+ */
 final class PlaneBuffers {
   /** Elements that are split or joined at a time; a tile stays in the first-level cache. */
   static final int TILE = 2048;

@@ -5,8 +5,8 @@ import java.util.function.Supplier;
 
 /**
  * A few working buffers, kept for the next caller. Not a {@code ThreadLocal}: with a virtual thread for every
- * request that would be one set of buffers for each request, none of them ever warm. There are as many slots as
- * processors, because no more callers than that can be inside a codec, which never blocks.
+ * request that would be one set of buffers for each request, none of them ever warm. There are as many slots
+ * as processors, because no more callers than that can be inside a codec, which never blocks.
  */
 final class Pool<T> {
   private final AtomicReferenceArray<T> slots;

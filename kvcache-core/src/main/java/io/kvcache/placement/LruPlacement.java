@@ -6,23 +6,34 @@ import io.kvcache.spi.PlacementEvent;
 import io.kvcache.spi.PlacementPolicy;
 import io.kvcache.spi.SegmentView;
 import java.util.ArrayList;
-import java.util.LinkedHashSet;
+import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.NavigableSet;
 import java.util.Optional;
-import java.util.OptionalInt;
-import java.util.SequencedSet;
+import java.util.TreeSet;
 
 /**
  * Least recently used, prefix-closed: a segment is never evicted before the segments that continue it. One fixed
  * encoding for each tier. What is evicted from a tier moves to the next; what is hit below tier 0 is copied up.
  *
- * <p>Each tier has its segments in order of use. A hit touches its path from the end to the start, so that a parent
- * is always behind its children; a victim with children left (they may be busy) is passed over.
+ * <p>Each tier has its segments in order of their last use, wherever they were then, and among those last used together
+ * the deepest first: so a parent is always behind its children. A victim of the last tier with children left (they may
+ * be busy) is passed over.
  */
 public final class LruPlacement implements PlacementPolicy {
   private final int[] codecs;
   private List<TierInfo> tiers = List.of();
-  private final List<SequencedSet<SegmentView>> byUse = new ArrayList<>();
+  private final List<NavigableSet<Place>> byUse = new ArrayList<>();
+  private final List<Map<SegmentView, Place>> places = new ArrayList<>();
+
+  /** Where a segment stands in the order of a tier. */
+  private record Place(long lastUse, int firstChunk, SegmentView segment) {
+    static final Comparator<Place> ORDER = Comparator.comparingLong(Place::lastUse)
+        .thenComparing(Comparator.comparingInt(Place::firstChunk).reversed())
+        .thenComparingLong(place -> place.segment.id());
+  }
 
   private LruPlacement(int[] codecs) {
     this.codecs = codecs;
@@ -53,9 +64,13 @@ public final class LruPlacement implements PlacementPolicy {
         throw new IllegalArgumentException("codec " + codec + " is not among the cache's " + known);
       }
     }
+    if (!this.tiers.isEmpty()) {
+      throw new IllegalStateException("the policy was started before; each cache needs one of its own");
+    }
     this.tiers = List.copyOf(tiers);
     for (int tier = 0; tier < tiers.size(); tier++) {
-      byUse.add(new LinkedHashSet<>());
+      byUse.add(new TreeSet<>(Place.ORDER));
+      places.add(new HashMap<>());
     }
   }
 
@@ -74,11 +89,11 @@ public final class LruPlacement implements PlacementPolicy {
       case PlacementEvent.Placed(SegmentView segment, int tier) -> placed(segment, tier);
       case PlacementEvent.Left(SegmentView segment, int tier) -> {
         if (segment.chunksIn(tier) == 0) {
-          byUse.get(tier).remove(segment);
+          forget(segment, tier);
         }
       }
       case PlacementEvent.Split(SegmentView upper, SegmentView lower) -> split(upper, lower);
-      case PlacementEvent.Gone(SegmentView segment) -> byUse.forEach(order -> order.remove(segment));
+      case PlacementEvent.Gone(SegmentView segment) -> forgetEverywhere(segment);
       case PlacementEvent.Hit(List<? extends SegmentView> path) -> {
         return hit(path);
       }
@@ -86,64 +101,74 @@ public final class LruPlacement implements PlacementPolicy {
     return List.of();
   }
 
+  /** Storing a segment is a use of those before it. */
   private void placed(SegmentView segment, int tier) {
-    SequencedSet<SegmentView> order = byUse.get(tier);
-    order.addLast(segment);
+    long lastUse = put(segment, tier, segment.lastUseNanos());
     for (SegmentView up = segment.parent(); up != null; up = up.parent()) {
-      if (order.contains(up)) {
-        order.addLast(up);
+      if (places.get(tier).containsKey(up)) {
+        lastUse = put(up, tier, Math.max(lastUse, up.lastUseNanos()));
       }
     }
   }
 
-  /** The lower part keeps the whole's place, the upper comes behind it and behind nothing else it should precede. */
+  private long put(SegmentView segment, int tier, long lastUse) {
+    forget(segment, tier);
+    Place place = new Place(lastUse, segment.firstChunk(), segment);
+    places.get(tier).put(segment, place);
+    byUse.get(tier).add(place);
+    return lastUse;
+  }
+
+  private void forget(SegmentView segment, int tier) {
+    Place place = places.get(tier).remove(segment);
+    if (place != null) {
+      byUse.get(tier).remove(place);
+    }
+  }
+
+  private void forgetEverywhere(SegmentView segment) {
+    for (int tier = 0; tier < places.size(); tier++) {
+      forget(segment, tier);
+    }
+  }
+
+  /** Both parts take the whole's place, the lower one before the upper. */
   private void split(SegmentView upper, SegmentView lower) {
-    for (int tier = 0; tier < byUse.size(); tier++) {
-      if (upper.chunksIn(tier) > 0) {
-        placed(upper, tier);
-      }
-      if (lower.chunksIn(tier) == 0) {
-        byUse.get(tier).remove(lower);
+    for (int tier = 0; tier < places.size(); tier++) {
+      Place whole = places.get(tier).get(lower);
+      forget(lower, tier);
+      for (SegmentView part : List.of(lower, upper)) {
+        if (part.chunksIn(tier) > 0) {
+          put(part, tier, whole.lastUse);
+        }
       }
     }
   }
 
   private List<Move> hit(List<? extends SegmentView> path) {
     List<Move> promotions = new ArrayList<>();
-    for (SegmentView segment : path.reversed()) {
-      for (SequencedSet<SegmentView> order : byUse) {
-        if (order.contains(segment)) {
-          order.addLast(segment);
+    for (SegmentView segment : path) {
+      for (int tier = 0; tier < tiers.size(); tier++) {
+        if (places.get(tier).containsKey(segment)) {
+          put(segment, tier, segment.lastUseNanos());
+        }
+        if (tier > 0 && segment.chunksIn(tier) > 0 && segment.chunksIn(0) < segment.chunks()) {
+          promotions.add(new Move.Transfer(segment, tier, at(0), true));
         }
       }
     }
-    for (SegmentView segment : path) {
-      fastestBelow(segment).ifPresent(
-          from -> promotions.add(new Move.Transfer(segment, from, at(0), true)));
-    }
     return promotions;
-  }
-
-  private OptionalInt fastestBelow(SegmentView segment) {
-    if (segment.chunksIn(0) == segment.chunks()) {
-      return OptionalInt.empty();
-    }
-    for (int tier = 1; tier < tiers.size(); tier++) {
-      if (segment.chunksIn(tier) > 0) {
-        return OptionalInt.of(tier);
-      }
-    }
-    return OptionalInt.empty();
   }
 
   @Override
   public List<Move> plan(int tier, long bytes, long nowNanos) {
     List<Move> moves = new ArrayList<>();
     long freed = 0;
-    for (SegmentView segment : byUse.get(tier)) {
+    for (Place place : byUse.get(tier)) {
       if (freed >= bytes) {
         break;
       }
+      SegmentView segment = place.segment;
       Optional<Move> move = evict(segment, tier);
       if (move.isPresent()) {
         moves.add(move.get());

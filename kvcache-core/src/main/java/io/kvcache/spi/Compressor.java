@@ -6,12 +6,13 @@ import java.lang.foreign.MemorySegment;
 
 /**
  * Encodes one half of one layer of one chunk at a time. Implementations are stateless and thread-safe. Stored
- * bytes decode to the same result on every machine. Encoding is deterministic within a process; general-purpose
- * coders inside a codec may find another, equally valid encoding on another machine.
+ * bytes decode to the same result on every machine. Encoding is deterministic within a process;
+ * general-purpose coders inside a codec may find another, equally valid encoding on another machine.
  */
 public interface Compressor {
   /**
-   * The number that names the encoding in stored frames, 1 to 65535; 0 is raw. A released number is never reused.
+   * The number that names the encoding in stored frames, 1 to 65535; 0 is raw. A released number is never
+   * reused.
    */
   int codec();
 
@@ -49,8 +50,8 @@ public interface Compressor {
    * @param parameters the word that {@link #parameters} gave when the half was encoded
    * @param stored exactly the bytes that were written
    * @param target exactly {@code shape.bytes()} bytes
-   * @throws MalformedDataException when {@code stored} or {@code parameters} cannot come from this encoding; the
-   *     target is then undefined
+   * @throws MalformedDataException when {@code stored} or {@code parameters} cannot come from this encoding;
+   * the     target is then undefined
    */
   void decompress(KvShape shape, int parameters, MemorySegment stored, MemorySegment target)
       throws MalformedDataException;

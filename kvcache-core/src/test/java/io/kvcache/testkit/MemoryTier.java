@@ -11,6 +11,7 @@ import io.kvcache.spi.TierView;
 import io.kvcache.spi.TierWrite;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -192,6 +193,22 @@ public final class MemoryTier implements Tier {
   @Override
   public synchronized void close() {
     closed = true;
+  }
+
+  /** Flips one bit of an entry in place, as a failing medium does. */
+  public synchronized void flip(EntryId id, int part, long offset, int bit) {
+    MemorySegment bytes = live.get(id).block.part(part);
+    bytes.set(ValueLayout.JAVA_BYTE, offset, (byte) (bytes.get(ValueLayout.JAVA_BYTE, offset) ^ 1 << bit));
+  }
+
+  /** Bytes of one part of an entry. */
+  public synchronized long partBytes(EntryId id, int part) {
+    return live.get(id).block.lengths[part];
+  }
+
+  /** Whether an entry is committed. */
+  public synchronized boolean holds(EntryId id) {
+    return live.containsKey(id);
   }
 
   /** Opens again, after a close, what a durable tier holds; an empty one in place of a volatile one. */

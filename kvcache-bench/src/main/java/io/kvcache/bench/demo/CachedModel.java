@@ -25,6 +25,8 @@ import java.util.Arrays;
  * into the engine's own memory, compute the rest, store what was computed.
  */
 final class CachedModel implements AutoCloseable {
+  /** Small, because the documents are: what lies behind the last full chunk has to be computed again. */
+  private static final int CHUNK_TOKENS = 64;
   private static final Duration WAIT_FOR_ROOM = Duration.ofSeconds(10);
 
   private final Transformer transformer;
@@ -35,7 +37,8 @@ final class CachedModel implements AutoCloseable {
   CachedModel(ModelWeights weights, String name) {
     transformer = new Transformer(weights);
     ModelConfig config = transformer.config();
-    layout = KvLayout.uniform(config.layers(), config.kvHeads(), config.headDim(), DType.BF16);
+    layout = KvLayout.uniform(config.layers(), config.kvHeads(), config.headDim(), DType.BF16)
+        .withChunkTokens(CHUNK_TOKENS);
     namespace = Namespace.of(name, layout).withEngine("kvcache-bench");
   }
 

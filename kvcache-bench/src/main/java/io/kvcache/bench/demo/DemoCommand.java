@@ -2,10 +2,8 @@ package io.kvcache.bench.demo;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.kvcache.bench.ByteSizeConverter;
-import io.kvcache.bench.model.ModelWeights;
 import java.io.File;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.PrintWriter;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
@@ -62,7 +60,8 @@ public final class DemoCommand implements Callable<Integer> {
   private Path directory;
 
   @Option(names = "--model", paramLabel = "FILE",
-      description = "Weights in the llama2.c format, trained on the same task. Default: those that come with the bench.")
+      description = "Weights in the llama2.c format, trained on the same task. Default: those that come with the"
+          + " bench.")
   private Path model;
 
   @Option(names = "--json", paramLabel = "FILE", description = "Also write the results as JSON.")
@@ -84,7 +83,7 @@ public final class DemoCommand implements Callable<Integer> {
     DemoTask task = DemoTask.generate(documents, questions, seed);
     boolean temporary = directory == null;
     Path at = temporary ? Files.createTempDirectory("kvcache-demo-") : directory;
-    try (CachedModel engine = new CachedModel(weights(), modelName())) {
+    try (CachedModel engine = new CachedModel(Weights.of(model), Weights.nameOf(model))) {
       DemoRun run = new DemoRun(engine, task, capacities(engine, task), at, codec, progress);
       if (restarted != null) {
         new ObjectMapper().writeValue(restarted, run.afterRestart());
@@ -102,19 +101,6 @@ public final class DemoCommand implements Callable<Integer> {
         delete(at);
       }
     }
-  }
-
-  private ModelWeights weights() throws IOException {
-    if (model != null) {
-      return ModelWeights.read(model);
-    }
-    try (InputStream in = ModelWeights.class.getResourceAsStream("recall.bin")) {
-      return ModelWeights.read(in, "recall.bin");
-    }
-  }
-
-  private String modelName() {
-    return model == null ? "kvcache-recall-1" : model.toAbsolutePath().toString();
   }
 
   private DemoRun.Capacities capacities(CachedModel engine, DemoTask task) {

@@ -44,14 +44,15 @@ final class Restart {
     }
   }
 
-  /** This process's own command line, with the directory and the hidden option in front of its options. */
+  /** This process's own command line, with the directory and the hidden option in front of what it was given. */
   private List<String> commandLine(File result) {
     List<String> line = new ArrayList<>();
     line.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     line.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
     line.addAll(List.of("-classpath", System.getProperty("java.class.path"), "io.kvcache.bench.Main", "demo",
         "--restarted", result.getPath()));
-    List<String> given = command.getParseResult().originalArgs();
+    List<String> all = command.getParseResult().originalArgs();
+    List<String> given = all.subList(all.indexOf(command.getCommandName()) + 1, all.size());
     if (!given.contains("--dir")) {
       line.addAll(List.of("--dir", directory.toString()));
     }

@@ -29,7 +29,7 @@ final class DiskProbes implements ProbeGroup {
   private static final long[] BLOCKS = {64L << 10, 256L << 10, 1L << 20, 2L << 20, 4L << 20, 8L << 20};
   private static final int[] DEPTHS = {1, 2, 4};
   private static final int MAX_DEPTH = 4;
-  private static final long PASS_BYTES = 256L << 20;
+  private static final long PASS_BYTES = 128L << 20;
   private static final int ALIGNMENT = 4096;
 
   private final Arena arena = Arena.ofShared();

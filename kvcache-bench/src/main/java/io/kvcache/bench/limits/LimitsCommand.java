@@ -9,7 +9,6 @@ import java.lang.management.ManagementFactory;
 import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Locale;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -60,7 +59,7 @@ public final class LimitsCommand implements Callable<Integer> {
       names = "--rounds",
       paramLabel = "N",
       defaultValue = "5",
-      description = "Passes of which the best counts. Default: ${DEFAULT-VALUE}.")
+      description = "Ends after so many rounds in which no figure got better. Default: ${DEFAULT-VALUE}.")
   private int rounds;
 
   @Option(names = "--json", paramLabel = "FILE", description = "Also write the figures as JSON.")
@@ -82,18 +81,14 @@ public final class LimitsCommand implements Callable<Integer> {
     LimitsReport report = new LimitsReport();
     PrintWriter progress = spec.commandLine().getErr();
     Meter meter = new Meter(rounds);
-    for (ProbeGroup.Opener opener : Groups.all(memoryBytes, directory, fileBytes)) {
-      progress.println("limits: preparing");
+    for (Groups.Entry entry : Groups.all(memoryBytes, directory, fileBytes)) {
+      progress.println("limits: " + entry.name() + ", preparing");
       progress.flush();
-      try (ProbeGroup group = opener.open()) {
-        for (Probe probe : group.probes()) {
-          progress.printf("limits: %-28s", probe.name());
+      try (ProbeGroup group = entry.opener().open()) {
+        meter.best(group.probes(), round -> {
+          progress.println("limits: " + entry.name() + (round == 0 ? ", warming up" : ", round " + round));
           progress.flush();
-          double best = meter.best(probe);
-          progress.printf(Locale.ROOT, " %7.2f GB/s%n", best);
-          progress.flush();
-          report.add(probe, best);
-        }
+        }).forEach(report::add);
       }
     }
     report.print(spec.commandLine().getOut());
@@ -103,7 +98,7 @@ public final class LimitsCommand implements Callable<Integer> {
     return 0;
   }
 
-  /** Source and target are held at once, for the machine and then for each tier with its own copy. */
+  /** Source and target are held twice, for the machine and for the tier, and once more in the tier. */
   private void requireSaneMemory() {
     long physical = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class).getTotalMemorySize();
     requireBetween("--memory", memoryBytes, MIN_MEMORY_BYTES, physical / 8);

@@ -17,7 +17,7 @@ final class MemoryProbes implements ProbeGroup {
   static final String CRC32C = "crc32c";
 
   private static final long LARGE_BLOCK = 4L << 20;
-  private static final long CRC_BLOCK = 256L << 10;
+  private static final long CRC_BLOCK = 1L << 20;
   private static final int CACHE_LINE = 64;
 
   private final Arena arena = Arena.ofShared();

@@ -5,8 +5,6 @@ import io.kvcache.spi.Deadline;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.ReadResult;
 import io.kvcache.spi.Tier;
-import io.kvcache.spi.TierTrait;
-import io.kvcache.spi.TierView;
 import io.kvcache.spi.TierWrite;
 import io.kvcache.spi.VariantClass;
 import java.io.IOException;
@@ -19,10 +17,11 @@ import java.util.SplittableRandom;
 import java.util.zip.CRC32C;
 
 /**
- * The paths of one tier, through its SPI, as the cache goes them: what is stored is checksummed and copied block by
+ * The paths of one tier that is not memory, through its SPI and several at a time: what is stored is checksummed and copied block by
  * block, what is read is verified. Entries have the size of a usual chunk and together exceed the caches.
  */
 final class TierProbes implements ProbeGroup {
+  private static final String STORE = "store";
   private static final int PARTS = 4;
   private static final long MAX_PART_BYTES = 1L << 20;
   private static final long BLOCK = 64L << 10; // small enough to stay in the cache between checksum and copy
@@ -63,13 +62,10 @@ final class TierProbes implements ProbeGroup {
 
   @Override
   public List<Probe> probes() {
-    if (tier.traits().contains(TierTrait.ADDRESSABLE)) {
-      return List.of(new Path("store", "", MemoryProbes.COPY, this::storeAll),
-          new Path("verified view", "", MemoryProbes.CRC32C, this::viewAll),
-          new Path("verified copy-out", "", MemoryProbes.COPY, this::copyOutAll));
-    }
     List<Probe> probes = new ArrayList<>();
-    probes.add(new Path("store", "", DiskProbes.WRITE, this::storeAll));
+    for (int depth : DEPTHS) {
+      probes.add(new Path(STORE, "x " + depth, DiskProbes.WRITE, () -> storeAll(depth)));
+    }
     for (int depth : DEPTHS) {
       probes.add(new Path("verified read", "x " + depth, DiskProbes.READ, () -> readAll(depth)));
     }
@@ -80,44 +76,19 @@ final class TierProbes implements ProbeGroup {
     return all.asSlice(((long) entry * PARTS + part) * partBytes, partBytes);
   }
 
-  private void storeAll() throws IOException {
+  private void storeAll(int threads) throws IOException {
     long[] lengths = new long[PARTS];
     Arrays.fill(lengths, partBytes);
-    for (int entry = 0; entry < ids.size(); entry++) {
-      int number = entry;
+    Workers.run(threads, ids.size(), entry -> {
       try (TierWrite write = tier.create(ids.get(entry), NOTE, lengths)
-          .orElseThrow(() -> new IOException(tier.name() + " is full after " + number + " entries"))) {
+          .orElseThrow(() -> new IOException(tier.name() + " has no room for entry " + entry))) {
         for (int part = 0; part < PARTS; part++) {
           checksumAndCopy(slice(source, entry, part), write.part(part));
         }
         write.commit(lengths);
       }
-    }
+    });
     tier.flush();
-  }
-
-  private void viewAll() throws IOException {
-    for (EntryId id : ids) {
-      try (TierView view = view(id)) {
-        for (int part = 0; part < PARTS; part++) {
-          Data.crc32c(view.part(part));
-        }
-      }
-    }
-  }
-
-  private void copyOutAll() throws IOException {
-    for (int entry = 0; entry < ids.size(); entry++) {
-      try (TierView view = view(ids.get(entry))) {
-        for (int part = 0; part < PARTS; part++) {
-          checksumAndCopy(view.part(part), slice(target, entry, part));
-        }
-      }
-    }
-  }
-
-  private TierView view(EntryId id) throws IOException {
-    return tier.view(id).orElseThrow(() -> new IOException(tier.name() + " lost " + id));
   }
 
   private void readAll(int threads) throws IOException {
@@ -189,7 +160,7 @@ final class TierProbes implements ProbeGroup {
     /** Storing starts from an empty tier; all else finds what the last pass of that left. */
     @Override
     public void prepare() throws IOException {
-      if (operation.equals("store")) {
+      if (operation.equals(STORE)) {
         tier.remove(ids);
       }
     }

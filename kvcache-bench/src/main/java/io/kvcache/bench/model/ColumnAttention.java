@@ -11,7 +11,7 @@ import java.util.Arrays;
  */
 final class ColumnAttention {
   /** Entries whose weights stay in the L1 cache between exponential and weighted sum. */
-  private static final int TILE = 16;
+  private static final int TILE = 32;
 
   private final ModelConfig config;
   private final float[][] keys;
@@ -61,18 +61,19 @@ final class ColumnAttention {
     return mass;
   }
 
-  /** The first column that sees an entry. */
-  private int firstColumn(int entry, int columns) {
+  /** Columns that do not see an entry: those before its own, if it is one of the block's. */
+  private int blindColumns(int entry, int columns) {
     return Math.max(0, entry - (entries - columns));
   }
 
   private void score(float[][] queries, int offset, int columns) {
     Arrays.fill(max, Float.NEGATIVE_INFINITY);
     for (int p = 0; p < entries; p++) {
-      int from = firstColumn(p, columns);
-      Arrays.fill(weights[p], 0, columns, 0); // columns before `from` keep the weight 0
-      Kernels.accumulate(weights[p], from, columns, keys[p], 0, queries, offset, config.headDim());
-      Kernels.maximum(max, weights[p], from, columns);
+      float[] row = weights[p];
+      Arrays.fill(row, 0, columns, 0);
+      Kernels.accumulate(row, columns, keys[p], 0, queries, offset, config.headDim());
+      Arrays.fill(row, 0, blindColumns(p, columns), Float.NEGATIVE_INFINITY);
+      Kernels.maximum(max, row, columns);
     }
   }
 
@@ -84,13 +85,12 @@ final class ColumnAttention {
     for (int tile = 0; tile < entries; tile += TILE) {
       int count = Math.min(TILE, entries - tile);
       for (int p = tile; p < tile + count; p++) {
-        int from = firstColumn(p, columns);
-        Kernels.expMinus(weights[p], max, from, columns);
-        Kernels.add(inverse, weights[p], from, columns);
+        Kernels.expMinus(weights[p], max, columns);
+        Arrays.fill(weights[p], 0, blindColumns(p, columns), 0); // exactly: adding 0 changes no bit
+        Kernels.add(inverse, weights[p], columns);
       }
       for (int d = 0; d < config.headDim(); d++) {
-        Kernels.accumulate(
-            attended[offset + d], 0, columns, valuesByDim[d], tile, weights, tile, count);
+        Kernels.accumulate(attended[offset + d], columns, valuesByDim[d], tile, weights, tile, count);
       }
     }
     for (int j = 0; j < columns; j++) {

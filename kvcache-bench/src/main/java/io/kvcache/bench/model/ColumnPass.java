@@ -15,7 +15,7 @@ final class ColumnPass {
   /** Blocks that a short run is cut into for the sake of several threads, if each gets this many columns. */
   private static final int SHORT_RUN_BLOCKS = 4;
 
-  private static final int MIN_COLUMNS = 32;
+  private static final int MIN_COLUMNS = 128;
 
   /** Consecutive tokens and their activations. */
   private static final class Block {
@@ -88,8 +88,8 @@ final class ColumnPass {
   }
 
   /**
-   * Cuts the tokens into blocks of nearly equal size, the first being the largest, and embeds them. The number
-   * of threads has no say, since attention scores are summed up block by block.
+   * Cuts the tokens into blocks of nearly equal size, the first being the largest, and embeds them. The
+   * number of threads has no say, since attention scores are summed up block by block.
    */
   private Block[] cut(int[] tokenIds) {
     int count = Math.max((tokens - 1) / MAX_COLUMNS + 1, Math.min(SHORT_RUN_BLOCKS, tokens / MIN_COLUMNS));

@@ -32,13 +32,13 @@ final class Matrix {
 
   /** y += W x for one vector; the vector axis is the output. */
   void addProduct(float[] y, float[] x) {
-    Kernels.accumulate(y, 0, byOutput.length, x, 0, byInput, 0, byInput.length);
+    Kernels.accumulate(y, byOutput.length, x, 0, byInput, 0, byInput.length);
   }
 
   /** y += W x for the columns [0, columns) of x, [inputs][columns]; the vector axis is the column. */
   void addProduct(float[][] y, float[][] x, int columns) {
     for (int out = 0; out < byOutput.length; out++) {
-      Kernels.accumulate(y[out], 0, columns, byOutput[out], 0, x, 0, byInput.length);
+      Kernels.accumulate(y[out], columns, byOutput[out], 0, x, 0, byInput.length);
     }
   }
 }

@@ -39,7 +39,7 @@ final class RowAttention {
         int offset = (kvHead * config.group() + i) * config.headDim();
         float inverse = weigh(queries[t], offset, visible);
         Arrays.fill(output, 0);
-        Kernels.accumulate(output, 0, output.length, weights, 0, values, 0, visible);
+        Kernels.accumulate(output, output.length, weights, 0, values, 0, visible);
         for (int d = 0; d < output.length; d++) {
           attended[t][offset + d] = output[d] * inverse;
         }
@@ -56,7 +56,7 @@ final class RowAttention {
   /** Fills {@link #weights} with e^(score - largest score) and returns the reciprocal of their sum. */
   private float weigh(float[] query, int offset, int visible) {
     Arrays.fill(weights, 0, visible, 0);
-    Kernels.accumulate(weights, 0, visible, query, offset, keysByDim, 0, keysByDim.length);
+    Kernels.accumulate(weights, visible, query, offset, keysByDim, 0, keysByDim.length);
     float max = Float.NEGATIVE_INFINITY;
     for (int p = 0; p < visible; p++) {
       max = Math.max(max, weights[p]);

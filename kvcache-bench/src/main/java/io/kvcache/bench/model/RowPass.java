@@ -8,7 +8,7 @@ import java.util.Arrays;
  */
 final class RowPass {
   /** Above this, columns are long enough for {@link ColumnPass} to be faster (measured). */
-  static final int MAX_TOKENS = 24;
+  static final int MAX_TOKENS = 64;
 
   private final ModelWeights weights;
   private final ModelConfig config;

@@ -1,6 +1,6 @@
 package io.kvcache.bench.model;
 
-/** Times an action by its best run, which is the one least disturbed by others on the machine. */
+/** Times an action by its best run: the compiled one, and the least disturbed by others on the machine. */
 final class Stopwatch {
   private Stopwatch() {}
 

@@ -29,6 +29,7 @@ public final class DocumentGenerator {
     SplittableRandom random = new SplittableRandom(mix(seed * 31 + kind.ordinal()));
     int tokens = random.nextInt(size.minTokens() + MAX_LINE_TOKENS, size.maxTokens() + 1);
     return switch (kind) {
+      case NOTES -> notes(new Draft(random, tokens, "notes ."));
       case LEDGER -> ledger(new Draft(random, tokens, "ledger of accounts ."));
       case STORY -> story(new Draft(random, tokens, "the tale ."));
       case LOG -> log(new Draft(random, tokens, "log ."));
@@ -37,15 +38,26 @@ public final class DocumentGenerator {
     };
   }
 
+  private static RecallDocument notes(Draft draft) {
+    for (String name : draft.pickDistinct(Words.NAMES, draft.facts(10, 4, Words.NAMES.size()))) {
+      String item = draft.pick(Words.ITEMS);
+      draft.line(name + " " + item + " .");
+      draft.question("item", name, item);
+    }
+    draft.fill(() -> scenery(draft));
+    draft.shuffleLines();
+    return draft.finish(DocumentKind.NOTES);
+  }
+
   private static RecallDocument ledger(Draft draft) {
     for (String name : draft.pickDistinct(Words.NAMES, Words.NAMES.size())) {
       String town = draft.pick(Words.PLACES);
       String coins = draft.number(2);
-      if (!draft.line(name + " : town " + town + " , coins " + coins + " .")) {
+      if (!draft.line(name + " of " + town + " has " + coins + " coins .")) {
         break;
       }
-      draft.question(name, "town", town);
-      draft.question(name, "coins", coins);
+      draft.question("town", name, town);
+      draft.question("coins", name, coins);
     }
     return draft.finish(DocumentKind.LEDGER);
   }
@@ -67,8 +79,8 @@ public final class DocumentGenerator {
       String town = draft.pick(Words.PLACES);
       facts.add(new Fact(name, item, true));
       facts.add(new Fact(name, town, false));
-      draft.question(name, "item", item);
-      draft.question(name, "town", town);
+      draft.question("item", name, item);
+      draft.question("town", name, town);
     }
     facts.forEach(fact -> draft.line(fact.tell(draft)));
     List<Fact> untold = new ArrayList<>();
@@ -92,7 +104,7 @@ public final class DocumentGenerator {
     for (String host : hosts.subList(0, alerts)) {
       String code = draft.number(3);
       draft.line("alert host " + host + " code " + code + " .");
-      draft.question(host, "code", code);
+      draft.question("code", host, code);
     }
     draft.fill(() -> routine(draft, hosts.subList(alerts, hosts.size())));
     draft.shuffleLines();
@@ -107,11 +119,17 @@ public final class DocumentGenerator {
       String town = draft.pick(Words.PLACES);
       towns.add(town);
       draft.line("house " + house + " stands in " + town + " .");
+      if (draft.isForLearning()) {
+        draft.question("town", house, town);
+      }
     }
     for (String name : draft.pickDistinct(Words.NAMES, people)) {
       int house = draft.below(houses.size());
       draft.line(name + " belongs to house " + houses.get(house) + " .");
-      draft.question(name, "house town", towns.get(house));
+      draft.question("house town", name, towns.get(house));
+      if (draft.isForLearning()) {
+        draft.question("house", name, houses.get(house));
+      }
     }
     draft.fill(() -> scenery(draft));
     draft.shuffleLines();
@@ -122,7 +140,7 @@ public final class DocumentGenerator {
     for (String name : draft.pickDistinct(Words.NAMES, draft.facts(18, 2, 100))) {
       String number = draft.number(6);
       draft.line("the number of " + name + " is " + number + " .");
-      draft.question(name, "number", number);
+      draft.question("number", name, number);
     }
     draft.fill(() -> scenery(draft));
     draft.shuffleLines();

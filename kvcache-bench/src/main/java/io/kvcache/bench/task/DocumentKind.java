@@ -5,6 +5,8 @@ package io.kvcache.bench.task;
  * much of a document's KV can be dropped or rounded before answers go wrong.
  */
 public enum DocumentKind {
+  /** Bare pairs of a person and an item among sentences that say nothing. */
+  NOTES,
   /** Every line holds two facts and nothing else: whatever is dropped is missed. */
   LEDGER,
   /** A few facts, told again and again in other words: any recent part holds all of them. */

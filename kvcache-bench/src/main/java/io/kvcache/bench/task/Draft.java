@@ -22,6 +22,11 @@ final class Draft {
     this.tokens = 1 + this.title.length;
   }
 
+  /** Whether a short document asks for single steps too, from which an answer of two is learned. */
+  boolean isForLearning() {
+    return budgetTokens < 200;
+  }
+
   /** Appends a line; false, and nothing appended, if the budget does not allow it. */
   boolean line(String text) {
     int[] line = Vocabulary.encode(text);
@@ -41,10 +46,11 @@ final class Draft {
     }
   }
 
-  void question(String subject, String asked, String answer) {
+  /** Records a question such as "question: town of anna answer:". */
+  void question(String asked, String subject, String answer) {
     questions.add(
         new RecallQuestion(
-            Vocabulary.encode("question: " + subject + " " + asked + " answer:"),
+            Vocabulary.encode("question: " + asked + " of " + subject + " answer:"),
             Vocabulary.encode(answer)));
   }
 

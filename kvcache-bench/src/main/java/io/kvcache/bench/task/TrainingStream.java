@@ -1,7 +1,8 @@
 package io.kvcache.bench.task;
 
 import java.io.BufferedOutputStream;
-import java.io.DataOutputStream;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
@@ -63,7 +64,8 @@ public final class TrainingStream {
     DocumentSize size = new DocumentSize(Integer.parseInt(args[2]), Integer.parseInt(args[3]));
     List<DocumentKind> kinds =
         Arrays.stream(args[6].split(",")).map(DocumentKind::valueOf).toList();
-    try (DataOutputStream out = new DataOutputStream(new BufferedOutputStream(System.out, 1 << 16))) {
+    // Not System.out, which hides that nobody reads any more.
+    try (OutputStream out = new BufferedOutputStream(new FileOutputStream(FileDescriptor.out), 1 << 16)) {
       new TrainingStream(
           size, kinds, Integer.parseInt(args[4]), Double.parseDouble(args[5]), out)
           .write(seed, examples);

@@ -76,7 +76,7 @@ class AttentionScoresTest {
   @Test
   void droppedPositionsReceiveNothing() {
     int[][] kept = {{0, 7, 31}, {1, 2, 49}};
-    for (int tokens : new int[] {3, 60}) { // rows and columns
+    for (int tokens : new int[] {3, RowPass.MAX_TOKENS + 9}) { // rows and columns
       try (Transformer model = new Transformer(weights, 2);
           KvState dense = model.newState(TOKENS);
           KvState pruned = model.newState(TOKENS)) {

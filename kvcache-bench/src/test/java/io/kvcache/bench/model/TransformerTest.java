@@ -42,7 +42,7 @@ class TransformerTest {
   void verifyEqualsSingleSteps(ModelConfig config) {
     ModelWeights weights = ModelWeights.random(config, 2);
     int[] prompt = Models.tokens(config, 200, 1);
-    int[] draft = Models.tokens(config, 60, 2);
+    int[] draft = Models.tokens(config, 90, 2);
     try (Transformer model = new Transformer(weights, 2);
         KvState stepped = model.newState(300);
         KvState verified = model.newState(300)) {
@@ -77,7 +77,7 @@ class TransformerTest {
       for (int round = 0; round < 5; round++) {
         float[] actual = null;
         for (int from = 0; from < prompt.length;) {
-          int to = Math.min(prompt.length, from + 1 + random.nextInt(random.nextBoolean() ? 20 : 300));
+          int to = Math.min(prompt.length, from + 1 + random.nextInt(random.nextBoolean() ? 40 : 400));
           actual = model.prefill(split, Arrays.copyOfRange(prompt, from, to));
           from = to;
         }

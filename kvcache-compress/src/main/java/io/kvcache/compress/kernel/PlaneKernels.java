@@ -20,7 +20,9 @@ public final class PlaneKernels {
 
   private PlaneKernels() {}
 
-  /** Splits {@code n} 16-bit elements, four to a word, into {@code low} and {@code high} from {@code at} on. */
+  /**
+   * Splits {@code n} 16-bit elements, four to a word, into {@code low} and {@code high} from {@code at} on.
+   */
   public static void split16(long[] words, byte[] low, byte[] high, int at, int n) {
     int whole = n / 4;
     for (int i = 0; i < whole; i++) {

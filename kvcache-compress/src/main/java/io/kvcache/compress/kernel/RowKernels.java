@@ -20,8 +20,8 @@ public final class RowKernels {
   }
 
   /**
-   * {@code codes = min(⌊(values − zero) · inverse + ½⌋, most) − bias}. Callers see to it that values are finite
-   * and not below zero, so truncation is the floor.
+   * {@code codes = min(⌊(values − zero) · inverse + ½⌋, most) − bias}. Callers see to it that values are
+   * finite and not below zero, so truncation is the floor.
    */
   public static void quantize(
       float[] values, float[] zero, float[] inverse, int most, int bias, byte[] codes, int n) {

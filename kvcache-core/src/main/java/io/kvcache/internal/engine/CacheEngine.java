@@ -17,8 +17,8 @@ import io.kvcache.StoreOptions;
 import io.kvcache.Tokens;
 import io.kvcache.internal.engine.Inventory.Claim;
 import io.kvcache.internal.engine.Inventory.Lookup;
-import io.kvcache.internal.engine.Inventory.Recovered;
 import io.kvcache.internal.engine.Inventory.Removed;
+import io.kvcache.internal.engine.Recovery.Recovered;
 import io.kvcache.internal.frame.Codecs;
 import io.kvcache.internal.frame.EntryNote;
 import io.kvcache.internal.frame.FramePlan;
@@ -36,7 +36,6 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -53,6 +52,8 @@ public final class CacheEngine implements KvCache {
   private static final long SEGMENT_SHARE = 8;
   /** How many more keys are computed each time those computed were all found. */
   private static final int KEY_STEP_FACTOR = 4;
+  /** How long closing waits for a move under way. */
+  private static final long LONGEST_WAIT_NANOS = 5_000_000_000L;
 
   private final KvLayout layout;
   private final Resources shared;
@@ -73,7 +74,7 @@ public final class CacheEngine implements KvCache {
     }
     settings.policy().start(infos, codecs.numbers());
     Inventory inventory = new Inventory(segmentChunks(infos), settings.frequencyHalfLife().toNanos(),
-        settings.policy(), runtime.nanoTime());
+        settings.policy(), runtime.nanoTime(), tiers);
     long largestPart = 1;
     for (int codec : codecs.numbers()) {
       for (long bytes : plan.maxPartBytes(codecs.get(codec))) {
@@ -124,8 +125,8 @@ public final class CacheEngine implements KvCache {
         try {
           EntryNote note = EntryNote.decode(entry.note());
           long idleMillis = Math.max(0, nowMillis - note.lastUseMillis());
-          recovered
-              .add(new Recovered(entry.id(), note, tier.index, TimeUnit.MILLISECONDS.toNanos(idleMillis)));
+          recovered.add(new Recovered(entry.id(), note, tier.index, entry.storedBytes(),
+              TimeUnit.MILLISECONDS.toNanos(idleMillis)));
         } catch (MalformedDataException e) {
           unreadable.add(entry.id());
           tier.corrupt.increment();
@@ -171,7 +172,7 @@ public final class CacheEngine implements KvCache {
         .and(stored -> shared.tiers.get(stored.tier()).available());
     long seen = options.awaitPending() ? shared.inventory.changes() : 0;
     Lookup found = lookup(chain, usable);
-    while (options.awaitPending() && found.pending()
+    while (options.awaitPending() && found.pending() && !shared.closed()
         && shared.inventory.awaitChange(seen, deadline.remainingNanos())) {
       release(found);
       seen = shared.inventory.changes();
@@ -242,22 +243,26 @@ public final class CacheEngine implements KvCache {
       return reservation;
     }
     reservation.close();
+    if (reservation.fits()) {
+      reservation.wantRoom(migrator);
+    }
     shared.counters.rejected.increment();
     return new Reservation.Unreserved(Status.FULL);
   }
 
   private boolean claimRoom(Reservation reservation, Deadline deadline) {
     try {
-      while (true) {
+      while (reservation.fits()) {
         long seen = shared.inventory.changes();
         if (reservation.claimRoom()) {
           return true;
         }
         reservation.wantRoom(migrator);
-        if (!shared.inventory.awaitChange(seen, deadline.remainingNanos())) {
+        if (shared.closed() || !shared.inventory.awaitChange(seen, deadline.remainingNanos())) {
           return false;
         }
       }
+      return false;
     } catch (RuntimeException e) {
       reservation.close();
       throw e;
@@ -297,12 +302,13 @@ public final class CacheEngine implements KvCache {
     // A move that began before may still write what was just removed; it takes it back itself when it sees that.
     migrator.settle();
     IOException problem = null;
-    for (Map.Entry<Integer, List<EntryId>> entries : removed.entries().entrySet()) {
-      TierHandle tier = shared.tiers.get(entries.getKey());
+    for (TierHandle tier : shared.tiers) {
+      List<EntryId> ids = removed.entries().getOrDefault(tier.index, List.of());
       try {
-        tier.remove(entries.getValue());
-        shared.events
-            .accept(new CacheEvent.Dropped(tier.name(), entries.getValue().size(), DropCause.REMOVED));
+        tier.remove(ids);
+        if (!ids.isEmpty()) {
+          shared.events.accept(new CacheEvent.Dropped(tier.name(), ids.size(), DropCause.REMOVED));
+        }
       } catch (IOException e) {
         problem = e;
       }
@@ -321,7 +327,8 @@ public final class CacheEngine implements KvCache {
     Counters counters = shared.counters;
     return new CacheStats(counters.lookups.sum(), counters.requestedTokens.sum(), counters.hitTokens.sum(),
         counters.storedTokens.sum(), counters.rejected.sum(), counters.openLeases.get(),
-        counters.openReservations.get(), shared.inventory.segments(), shared.inventory.chunks(),
+        counters.openReservations.get(), shared.staging.taken(), shared.inventory.segments(),
+        shared.inventory.chunks(),
         shared.tiers.stream().map(TierHandle::stats).toList(),
         counters.loads(tier -> shared.tiers.get(tier).name(), codec -> shared.codecs.get(codec).name()));
   }
@@ -334,7 +341,8 @@ public final class CacheEngine implements KvCache {
       }
       shared.close();
     }
-    migrator.settle();
+    shared.inventory.wakeAll();
+    migrator.settleWithin(LONGEST_WAIT_NANOS);
     shared.runtime.onClose().run();
     shared.staging.close();
     RuntimeException problem = null;

@@ -38,12 +38,15 @@ final class Flusher {
     Optional<TierHandle> durable = shared.tiers.stream().filter(TierHandle::durable).findFirst();
     try {
       durable.ifPresent(this::copyDown);
+      // Counted first: what is committed after this may come too late for the tiers' flush.
+      Flushed flushed = count();
       for (TierHandle tier : shared.tiers) {
         if (tier.durable()) {
+          tier.sweep();
           tier.flush(notes(tier));
         }
       }
-      return new Outcome(count(), null);
+      return new Outcome(flushed, null);
     } catch (IOException e) {
       return new Outcome(null, e);
     }
@@ -62,7 +65,8 @@ final class Flusher {
       int codec = shared.inventory.persistAs(candidate.segment, target.index);
       for (TierHandle from : shared.tiers) {
         if (!from.durable()) {
-          migrator.transfer(candidate.segment, from.index, new Placement(target.index, codec), true, true);
+          migrator.transfer(candidate.segment, from.index, new Placement(target.index, codec), true,
+              candidate.lastUse);
         }
       }
     }

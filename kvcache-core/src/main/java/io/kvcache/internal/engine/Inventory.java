@@ -1,6 +1,7 @@
 package io.kvcache.internal.engine;
 
 import io.kvcache.ChunkKey;
+import io.kvcache.internal.engine.Recovery.Recovered;
 import io.kvcache.internal.frame.EntryNote;
 import io.kvcache.internal.tree.Position;
 import io.kvcache.internal.tree.PrefixTree;
@@ -36,12 +37,20 @@ final class Inventory {
   private final PrefixTree tree;
   private final PlacementPolicy policy;
   private final LongSupplier nanoTime;
+  private final List<TierHandle> tiers;
   private final Map<ChunkKey, Object> inFlight = new HashMap<>();
   /** What the policy wants done at leisure, in the order it said so; taken by the migrator. */
   private final Set<Move> wishes = new LinkedHashSet<>();
   private long changes;
 
-  Inventory(int maxSegmentChunks, long halfLifeNanos, PlacementPolicy policy, LongSupplier nanoTime) {
+  /**
+   * Nothing stored yet.
+   *
+   * @param tiers told of every entry that leaves the tree, before anyone can store it again
+   */
+  Inventory(int maxSegmentChunks, long halfLifeNanos, PlacementPolicy policy, LongSupplier nanoTime,
+      List<TierHandle> tiers) {
+    this.tiers = tiers;
     this.tree = new PrefixTree(maxSegmentChunks, halfLifeNanos, this::tell);
     this.policy = policy;
     this.nanoTime = nanoTime;
@@ -228,16 +237,16 @@ final class Inventory {
         return false;
       }
       Stored example = stored.stream().filter(entry -> entry != null).findFirst().orElseThrow();
-      Segment[] known = new Segment[1];
+      Segment known = null;
       List<Position> path = tree.ensure(root, keys, leaf -> like(leaf, example));
       long now = nanoTime.getAsLong();
       for (int index = 0; index < stored.size(); index++) {
         if (stored.get(index) != null) {
           Position position = path.get(first + index);
-          if (position.segment() != known[0] && position.segment().frequency(now) < 1) {
-            position.segment().use(now);
+          if (position.segment() != known) {
+            known = position.segment();
+            known.store(now);
           }
-          known[0] = position.segment();
           tree.place(position, stored.get(index));
         }
       }
@@ -264,13 +273,21 @@ final class Inventory {
     });
   }
 
-  /** Forgets an entry that turned out to be lost or damaged. */
-  void displace(Position position, Stored stored) {
-    locked(() -> {
-      if (!position.segment().detached()) {
-        tree.displace(position, stored.tier(), stored.codec(), stored.generation());
+  /**
+   * Forgets an entry that turned out to be lost or damaged, which is then to be removed from its tier.
+   *
+   * @return false when there is nothing to forget: it was removed or replaced before, or a reservation that may be
+   *     about to replace it is open; if that is abandoned, the next reader finds the damage again
+   */
+  boolean displace(Position position, Stored stored) {
+    return locked(() -> {
+      ChunkKey key = position.key();
+      if (position.segment().detached() || inFlight.containsKey(key) || !position.stored().contains(stored)) {
+        return false;
       }
-      return null;
+      tree.displace(position, stored.tier(), stored.codec(), stored.generation());
+      tiers.get(stored.tier()).departs(new EntryId(key, stored.variantClass()));
+      return true;
     });
   }
 
@@ -327,7 +344,9 @@ final class Inventory {
         for (Stored stored : free ? chunk.position().stored() : List.<Stored>of()) {
           if (stored.tier() == tier) {
             tree.displace(chunk.position(), tier, stored.codec(), stored.generation());
-            ids.add(new EntryId(chunk.key(), stored.variantClass()));
+            EntryId id = new EntryId(chunk.key(), stored.variantClass());
+            tiers.get(tier).departs(id);
+            ids.add(id);
           }
         }
       }
@@ -336,9 +355,23 @@ final class Inventory {
     });
   }
 
-  /** The policy's plan to free room, as steps that can be taken now. */
-  List<Move> plan(int tier, long bytes) {
-    return locked(() -> policy.plan(tier, bytes, nanoTime.getAsLong()));
+  /**
+   * The policy's plan to free room, as steps that can be taken now.
+   *
+   * @param usedBefore only of segments last used before this time
+   */
+  List<Move> plan(int tier, long bytes, long usedBefore) {
+    return locked(() -> policy.plan(tier, bytes, nanoTime.getAsLong()).stream()
+        .filter(move -> move.segment().lastUseNanos() < usedBefore)
+        .toList());
+  }
+
+  /** Has everyone who waits for a change look again. */
+  void wakeAll() {
+    locked(() -> {
+      signal();
+      return null;
+    });
   }
 
   /** The chunks of a segment, where it is not gone. */
@@ -378,14 +411,15 @@ final class Inventory {
   Removed removeContext(ChunkKey root, List<ChunkKey> keys) {
     return locked(() -> {
       List<Position> path = tree.match(root, keys);
-      if (path.isEmpty() || (path.size() < keys.size() && tree.continues(path.getLast()))) {
-        return new Removed(0, Map.of());
+      List<Segment> segments = new ArrayList<>(tree.detachOrphans(root, keys));
+      if (!path.isEmpty() && (path.size() == keys.size() || !tree.continues(path.getLast()))) {
+        int from = path.size() - 1;
+        while (from > 0 && !tree.branchesBehind(path.get(from - 1))) {
+          from--;
+        }
+        segments.addAll(tree.detachFrom(path.get(from)));
       }
-      int from = path.size() - 1;
-      while (from > 0 && !tree.branchesBehind(path.get(from - 1))) {
-        from--;
-      }
-      return removed(tree.detachFrom(path.get(from)));
+      return removed(segments);
     });
   }
 
@@ -400,8 +434,9 @@ final class Inventory {
     for (Segment segment : segments) {
       for (Resident chunk : residents(segment)) {
         for (Stored stored : chunk.stored()) {
-          entries.computeIfAbsent(stored.tier(), tier -> new ArrayList<>())
-              .add(new EntryId(chunk.key(), stored.variantClass()));
+          EntryId id = new EntryId(chunk.key(), stored.variantClass());
+          tiers.get(stored.tier()).departs(id);
+          entries.computeIfAbsent(stored.tier(), tier -> new ArrayList<>()).add(id);
         }
       }
       chunks += segment.chunks();
@@ -449,12 +484,5 @@ final class Inventory {
       new Recovery(tree, nanoTime.getAsLong()).restore(recovered);
       return null;
     });
-  }
-
-  /** An entry found at a warm restart. */
-  record Recovered(EntryId id, EntryNote note, int tier, long idleNanos) {
-    Stored stored() {
-      return new Stored(tier, note.codec(), id.variantClass(), note.generation(), note.bytes());
-    }
   }
 }

@@ -44,10 +44,10 @@ final class Lease implements KvLease {
     this.chunkTokens = shared.plan.layout().chunkTokens();
     this.held = chunks.isEmpty() ? null : chunks.getLast().position().below();
     for (Found found : chunks) {
-      Source source =
-          Source.open(shared, new EntryId(found.key(), found.stored().variantClass()), found.stored());
+      EntryId id = new EntryId(found.key(), found.stored().variantClass());
+      Source source = Source.open(shared, id, found.stored());
       if (source == null) {
-        shared.missing(found.position(), found.stored());
+        shared.missing(found.position(), id, found.stored());
         break;
       }
       sources.add(source);
@@ -168,7 +168,7 @@ final class Lease implements KvLease {
         throw fetched.malformed();
       }
       if (fetched.problem() == Source.Problem.MISSING) {
-        shared.missing(found.position(), found.stored());
+        shared.missing(found.position(), source.id(), found.stored());
       }
       if (fetched.problem() != null) {
         return false;

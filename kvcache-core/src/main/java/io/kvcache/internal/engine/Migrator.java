@@ -5,7 +5,6 @@ import io.kvcache.KvHalf;
 import io.kvcache.LayerSpec;
 import io.kvcache.internal.engine.Inventory.Resident;
 import io.kvcache.internal.engine.Source.Fetched;
-import io.kvcache.internal.frame.EntryNote;
 import io.kvcache.internal.frame.FrameHeader;
 import io.kvcache.internal.frame.FrameReader;
 import io.kvcache.internal.frame.FrameWriter;
@@ -25,8 +24,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.stream.LongStream;
 
 /**
  * Carries out what the policy decides: copy, verify, publish, then delete. Readers are never blocked; a crash at any
@@ -36,6 +37,8 @@ final class Migrator {
   /** A tier this full is relieved in the background, so that new KV finds room without waiting for a copy. */
   private static final double HIGH_WATERMARK = 0.95;
   private static final double LOW_WATERMARK = 0.90;
+  /** Evict whatever the policy says, however recently it was used. */
+  static final long EVICT_ANY = Long.MAX_VALUE;
 
   private final Resources shared;
   private final ReentrantLock oneAtATime = new ReentrantLock();
@@ -65,6 +68,7 @@ final class Migrator {
   private void work() {
     scheduled.set(false);
     for (TierHandle tier : shared.tiers) {
+      tier.sweep();
       long wanted = tier.wanted.getAndSet(0);
       if (wanted > tier.usage().freeBytes()) {
         free(tier, wanted - tier.usage().freeBytes());
@@ -86,11 +90,22 @@ final class Migrator {
     }
   }
 
+  private boolean free(TierHandle tier, long bytes) {
+    return free(tier, bytes, EVICT_ANY);
+  }
+
   /** Frees room for {@code bytes} in a tier by whatever the policy plans; whether anything was freed. */
-  boolean free(TierHandle tier, long bytes) {
+  private boolean free(TierHandle tier, long bytes, long usedBefore) {
     boolean freed = false;
-    for (Move move : shared.inventory.plan(tier.index, Math.max(1, bytes))) {
-      freed |= carryOut(move);
+    for (Move move : shared.inventory.plan(tier.index, Math.max(1, bytes), usedBefore)) {
+      boolean done = carryOut(move);
+      if (!done && !shared.closed()
+          && move instanceof Move.Transfer(var segment, int from, Placement to, boolean keeps)
+          && !keeps && !segment.hasChildren()) {
+        // Where the next tier is broken, or full of what cannot go, this one must not seize up too.
+        done = shared.drop((Segment) segment, shared.tiers.get(from));
+      }
+      freed |= done;
     }
     return freed;
   }
@@ -102,40 +117,51 @@ final class Migrator {
     return switch (move) {
       case Move.Drop(var segment, int tier) -> shared.drop((Segment) segment, shared.tiers.get(tier));
       case Move.Transfer(var segment, int from, Placement to, boolean keepSource) ->
-          transfer((Segment) segment, from, to, keepSource, true) > 0;
+          transfer((Segment) segment, from, to, keepSource, EVICT_ANY) > 0;
     };
   }
 
   /**
    * Copies a segment's chunks, or moves them.
    *
-   * @param makeRoom whether others may be evicted from the target
-   * @return chunks that are in the target now and were not before
+   * @param usedBefore what was last used before this time may be evicted from the target
+   * @return chunks that are in the target now and were not before, or are in the source no more
    */
-  int transfer(Segment segment, int from, Placement to, boolean keepSource, boolean makeRoom) {
+  int transfer(Segment segment, int from, Placement to, boolean keepSource, long usedBefore) {
     oneAtATime.lock();
     try {
-      int firstChunk = segment.firstChunk();
       List<Resident> chunks = shared.inventory.beginMove(segment);
       if (chunks.isEmpty()) {
         return 0;
       }
+      int firstChunk = chunks.getFirst().position().chunk();
       try {
         List<Resident> there = new ArrayList<>();
-        int copied = copyAll(chunks, from, to, makeRoom, there);
-        if (!keepSource) {
-          shared.tiers.get(from).discard(shared.inventory.vacate(there, from, true));
-        }
+        int copied = copyAll(chunks, from, to, usedBefore, there);
+        List<EntryId> left = keepSource ? List.of() : shared.inventory.vacate(there, from, true);
+        shared.tiers.get(from).discard(left);
         if (copied > 0) {
           shared.events.accept(new CacheEvent.Moved(shared.tiers.get(from).name(),
-              shared.tiers.get(to.tier()).name(), shared.codecs.get(to.codec()).name(), copied, keepSource));
+              shared.tiers.get(to.tier()).name(), shared.codecs.get(to.codec()).name(), copied,
+              left.isEmpty()));
         }
-        return copied;
+        return Math.max(copied, left.size());
       } finally {
         shared.inventory.endMove(segment, firstChunk);
       }
     } finally {
       oneAtATime.unlock();
+    }
+  }
+
+  /** As {@link #settle}, but not for ever: a medium may hang. */
+  void settleWithin(long nanos) {
+    try {
+      if (oneAtATime.tryLock(nanos, TimeUnit.NANOSECONDS)) {
+        oneAtATime.unlock();
+      }
+    } catch (InterruptedException interrupted) {
+      Thread.currentThread().interrupt();
     }
   }
 
@@ -146,7 +172,7 @@ final class Migrator {
   }
 
   /** Copies chunks from the first on, as far as it goes; adds those that are in the target then to {@code there}. */
-  private int copyAll(List<Resident> chunks, int from, Placement to, boolean makeRoom, List<Resident> there) {
+  private int copyAll(List<Resident> chunks, int from, Placement to, long usedBefore, List<Resident> there) {
     int copied = 0;
     for (Resident chunk : chunks) {
       Stored source = best(chunk, from);
@@ -158,7 +184,7 @@ final class Migrator {
           .anyMatch(stored -> stored.tier() == to.tier()
               && stored.variantClass() == shared.codecs.variantClass(codec));
       if (!present) {
-        if (shared.closed() || !copy(chunk, source, new Placement(to.tier(), codec), makeRoom)) {
+        if (shared.closed() || !copy(chunk, source, new Placement(to.tier(), codec), usedBefore)) {
           return copied;
         }
         copied++;
@@ -178,16 +204,16 @@ final class Migrator {
     return best;
   }
 
-  private boolean copy(Resident chunk, Stored stored, Placement to, boolean makeRoom) {
+  private boolean copy(Resident chunk, Stored stored, Placement to, long usedBefore) {
     EntryId id = new EntryId(chunk.key(), stored.variantClass());
     try (Source source = Source.open(shared, id, stored)) {
       if (source == null) {
-        shared.missing(chunk.position(), stored);
+        shared.missing(chunk.position(), id, stored);
         return false;
       }
       Stored copy = stored.codec() == to.codec()
-          ? copyVerbatim(chunk, source, to, makeRoom)
-          : encode(chunk, source, to, makeRoom);
+          ? copyVerbatim(chunk, source, to, usedBefore)
+          : encode(chunk, source, to, usedBefore);
       if (copy == null) {
         return false;
       }
@@ -203,7 +229,7 @@ final class Migrator {
   }
 
   /** Copies a frame as it is, each part verified on the way. */
-  private Stored copyVerbatim(Resident chunk, Source source, Placement to, boolean makeRoom)
+  private Stored copyVerbatim(Resident chunk, Source source, Placement to, long usedBefore)
       throws MalformedDataException {
     try (Parts parts = new Parts(chunk, source)) {
       if (!parts.read(1)) {
@@ -214,8 +240,10 @@ final class Migrator {
       for (int part = 0; part < bytes.length; part++) {
         bytes[part] = reader.header().partBytes(part);
       }
+      // Making room may take buffers of its own.
+      parts.giveBack();
       TierHandle tier = shared.tiers.get(to.tier());
-      Optional<TierWrite> claimed = claim(tier, chunk, source.stored(), source.id(), bytes, makeRoom);
+      Optional<TierWrite> claimed = claim(tier, chunk, source.stored(), source.id(), bytes, usedBefore);
       if (claimed.isEmpty()) {
         return null;
       }
@@ -228,7 +256,7 @@ final class Migrator {
           reader.verifyPart(parts.segment(), part);
           MemorySegment.copy(parts.segment(), 0, write.part(part), 0, bytes[part]);
         }
-        long total = source.stored().bytes();
+        long total = LongStream.of(bytes).sum();
         boolean committed = tier.commit(() -> commit(write, bytes, total));
         return committed
             ? new Stored(to.tier(), to.codec(), source.id().variantClass(), source.stored().generation(),
@@ -244,16 +272,17 @@ final class Migrator {
   }
 
   /** Encodes anew, from exact bytes. */
-  private Stored encode(Resident chunk, Source source, Placement to, boolean makeRoom)
+  private Stored encode(Resident chunk, Source source, Placement to, long usedBefore)
       throws MalformedDataException {
     Compressor compressor = shared.codecs.get(to.codec());
     EntryId id = new EntryId(chunk.key(), shared.codecs.variantClass(to.codec()));
     boolean lossy = id.variantClass() == VariantClass.SERVING;
     long generation = lossy ? shared.nextGeneration() : source.stored().generation();
-    Stored planned = new Stored(to.tier(), to.codec(), id.variantClass(), generation, 1);
+    long[] most = shared.plan.maxPartBytes(compressor);
+    Stored planned =
+        new Stored(to.tier(), to.codec(), id.variantClass(), generation, LongStream.of(most).sum());
     TierHandle tier = shared.tiers.get(to.tier());
-    Optional<TierWrite> claimed =
-        claim(tier, chunk, planned, id, shared.plan.maxPartBytes(compressor), makeRoom);
+    Optional<TierWrite> claimed = claim(tier, chunk, planned, id, most, usedBefore);
     if (claimed.isEmpty()) {
       return null;
     }
@@ -270,10 +299,10 @@ final class Migrator {
         encodeLayer(source.reader(), parts.segment(), layer, scratch.segment(), writer);
       }
       FrameHeader parent = source.reader().header();
+      writer.requireContentOf(parent);
       FrameHeader.Fields fields = new FrameHeader.Fields(id, generation, chunk.root(), chunk.previous(),
           chunk.position().chunk(), to.codec(), compressor.parameters(), shared.runtime.wallClock().millis(),
-          parent.expiryMillis(), lossy ? source.stored().generation() : parent.parentGeneration(),
-          lossy ? parent.hash() : parent.parentHash());
+          parent.expiryMillis(), lossy ? source.stored().generation() : parent.parentGeneration());
       long[] bytes = new long[1];
       boolean committed = tier.commit(() -> bytes[0] = writer.commit(fields));
       return committed ? new Stored(to.tier(), to.codec(), id.variantClass(), generation, bytes[0]) : null;
@@ -292,18 +321,12 @@ final class Migrator {
   }
 
   private Optional<TierWrite> claim(TierHandle tier, Resident chunk, Stored stored, EntryId id, long[] bytes,
-      boolean makeRoom) {
-    EntryNote note = shared.inventory.note(chunk, stored, shared.runtime.wallClock().millis());
-    Optional<TierWrite> write =
-        makeRoom ? shared.create(tier, id, note.encode(), bytes) : tier.create(id, note.encode(), bytes);
-    if (write.isEmpty() && makeRoom && tier.index + 1 < shared.tiers.size() && tier.available()) {
-      long total = 0;
-      for (long part : bytes) {
-        total += part;
-      }
-      if (free(tier, total)) {
-        write = shared.create(tier, id, note.encode(), bytes);
-      }
+      long usedBefore) {
+    byte[] note = shared.inventory.note(chunk, stored, shared.runtime.wallClock().millis()).encode();
+    Optional<TierWrite> write = shared.create(tier, id, note, bytes, usedBefore);
+    if (write.isEmpty() && tier.index + 1 < shared.tiers.size() && tier.mayHold(id)
+        && free(tier, LongStream.of(bytes).sum(), usedBefore)) {
+      write = shared.create(tier, id, note, bytes, usedBefore);
     }
     return write;
   }
@@ -326,7 +349,7 @@ final class Migrator {
       if (number == part) {
         return true;
       }
-      close();
+      giveBack();
       if (source.inPlace()) {
         segment = source.part(part);
       } else {
@@ -339,7 +362,7 @@ final class Migrator {
           throw fetched.malformed();
         }
         if (fetched.problem() == Source.Problem.MISSING) {
-          shared.missing(chunk.position(), source.stored());
+          shared.missing(chunk.position(), source.id(), source.stored());
         }
         if (fetched.problem() != null) {
           return false;
@@ -354,13 +377,18 @@ final class Migrator {
       return segment;
     }
 
-    @Override
-    public void close() {
+    /** Gives the buffer back; the next {@link #read} gets one again. */
+    void giveBack() {
       number = 0;
       if (fetched != null) {
         fetched.close();
         fetched = null;
       }
+    }
+
+    @Override
+    public void close() {
+      giveBack();
     }
   }
 }

@@ -51,8 +51,9 @@ final class PartLoads {
   private void readAhead(int from, int chunks) {
     for (int chunk = from; chunk < Math.min(from + IN_FLIGHT, chunks); chunk++) {
       if (!sources.get(chunk).inPlace() && !loads.containsKey(chunk)) {
-        boolean wantedNow = loads.isEmpty();
-        Staging.Buffer buffer = shared.staging.take(wantedNow ? deadline : Deadline.after(0, () -> 0));
+        // The first is wanted now, and worth waiting for: whoever waits holds no more than what it may retain.
+        Staging.Buffer buffer =
+            shared.staging.take(chunk == from ? deadline : Deadline.after(0, () -> 0));
         if (buffer == null) {
           return;
         }

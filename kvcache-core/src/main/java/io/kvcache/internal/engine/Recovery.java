@@ -1,9 +1,11 @@
 package io.kvcache.internal.engine;
 
 import io.kvcache.ChunkKey;
-import io.kvcache.internal.engine.Inventory.Recovered;
+import io.kvcache.internal.frame.EntryNote;
 import io.kvcache.internal.tree.Position;
 import io.kvcache.internal.tree.PrefixTree;
+import io.kvcache.internal.tree.Stored;
+import io.kvcache.spi.EntryId;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -22,6 +24,13 @@ final class Recovery {
   private final PrefixTree tree;
   private final long nowNanos;
   private final Map<ChunkKey, Position> positions = new HashMap<>();
+
+  /** An entry found at a warm restart. */
+  record Recovered(EntryId id, EntryNote note, int tier, long bytes, long idleNanos) {
+    Stored stored() {
+      return new Stored(tier, note.codec(), id.variantClass(), note.generation(), bytes);
+    }
+  }
 
   Recovery(PrefixTree tree, long nowNanos) {
     this.tree = tree;

@@ -20,6 +20,7 @@ import java.util.BitSet;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.stream.LongStream;
 
 /** Claimed chunks of one prompt, being written. */
 final class Reservation implements KvReservation {
@@ -31,6 +32,7 @@ final class Reservation implements KvReservation {
   private final Compressor compressor;
   private final List<FrameWriter> writers = new ArrayList<>();
   private final List<Long> generations = new ArrayList<>();
+  private final BitSet begun = new BitSet();
   private final BitSet written = new BitSet();
   private boolean over;
 
@@ -50,6 +52,15 @@ final class Reservation implements KvReservation {
     shared.counters.openReservations.incrementAndGet();
   }
 
+  /** Whether the tier could hold all of it if it held nothing else. */
+  boolean fits() {
+    return chunkBytes() <= tier.usage().capacityBytes() / missing();
+  }
+
+  private long chunkBytes() {
+    return LongStream.of(shared.plan.maxPartBytes(compressor)).sum();
+  }
+
   /** Claims room for the chunks still without; whether all have it. */
   boolean claimRoom() {
     long[] partBytes = shared.plan.maxPartBytes(compressor);
@@ -60,13 +71,10 @@ final class Reservation implements KvReservation {
       if (claim.missing()[index]) {
         int chunk = claim.first() + index;
         ChunkKey previous = chunk == 0 ? root : keys.get(chunk - 1);
-        long bytes = 0;
-        for (long part : partBytes) {
-          bytes += part;
-        }
-        EntryNote note = new EntryNote(root, previous, chunk, generation, compressor.codec(), bytes,
+        EntryNote note = new EntryNote(root, previous, chunk, generation, compressor.codec(), chunkBytes(),
             shared.runtime.wallClock().millis(), 1);
-        Optional<TierWrite> write = shared.create(tier, id(chunk), note.encode(), partBytes);
+        Optional<TierWrite> write =
+            shared.create(tier, id(chunk), note.encode(), partBytes, Migrator.EVICT_ANY);
         if (write.isEmpty()) {
           return false;
         }
@@ -78,13 +86,21 @@ final class Reservation implements KvReservation {
     return true;
   }
 
-  /** Asks for the room that {@link #claimRoom} did not find. */
+  /** Asks for the room that {@link #claimRoom} did not find; once closed, for all of it. */
   void wantRoom(Migrator migrator) {
-    long chunkBytes = 0;
-    for (long part : shared.plan.maxPartBytes(compressor)) {
-      chunkBytes += part;
+    int claimed = 0;
+    for (FrameWriter writer : over ? List.<FrameWriter>of() : writers) {
+      claimed += writer == null ? 0 : 1;
     }
-    migrator.wakeFor(tier, chunkBytes * (claim.missing().length - writers.size()));
+    migrator.wakeFor(tier, chunkBytes() * (missing() - claimed));
+  }
+
+  private int missing() {
+    int count = 0;
+    for (boolean each : claim.missing()) {
+      count += each ? 1 : 0;
+    }
+    return count;
   }
 
   private EntryId id(int chunk) {
@@ -113,11 +129,24 @@ final class Reservation implements KvReservation {
     requireBytes(valueRows, (long) tokens() * spec.valueRowBytes(), "values");
     synchronized (written) {
       requireUnfinished();
-      if (written.get(layer)) {
+      if (begun.get(layer)) {
         throw new IllegalArgumentException("layer " + layer + " was written already");
       }
-      written.set(layer);
+      begun.set(layer);
     }
+    boolean done = false;
+    try {
+      encode(layer, spec, keyRows, valueRows);
+      done = true;
+    } finally {
+      synchronized (written) {
+        written.set(layer, done);
+        begun.set(layer, done);
+      }
+    }
+  }
+
+  private void encode(int layer, LayerSpec spec, MemorySegment keyRows, MemorySegment valueRows) {
     int chunkTokens = shared.plan.layout().chunkTokens();
     long keyBytes = (long) chunkTokens * spec.keyRowBytes();
     long valueBytes = (long) chunkTokens * spec.valueRowBytes();
@@ -155,6 +184,14 @@ final class Reservation implements KvReservation {
       }
       over = true;
     }
+    try {
+      return commitAndPublish();
+    } finally {
+      release();
+    }
+  }
+
+  private boolean commitAndPublish() {
     List<Stored> stored = Tasks.onTier(shared.runtime, tier, this::commitEntries);
     boolean published = stored != null
         && shared.inventory.publish(root, keys, claim.first(), stored, claim.held());
@@ -166,7 +203,6 @@ final class Reservation implements KvReservation {
       shared.counters.storedTokens.add((long) chunks * shared.plan.layout().chunkTokens());
       shared.events.accept(new CacheEvent.Stored(tier.name(), chunks, bytes));
     }
-    release();
     return published;
   }
 

@@ -12,10 +12,13 @@ import io.kvcache.spi.CacheRuntime;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.Move;
 import io.kvcache.spi.TierWrite;
+import java.io.IOException;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
+import java.util.stream.LongStream;
 
 /** What leases, reservations and the migrator share. Threads: any. */
 final class Resources {
@@ -64,36 +67,53 @@ final class Resources {
 
   /** An entry failed verification: it is forgotten and removed, and the caller has a miss. */
   void corrupt(Position position, EntryId id, Stored stored, Exception problem) {
-    TierHandle tier = tiers.get(stored.tier());
-    tier.corrupt.increment();
-    inventory.displace(position, stored);
-    events.accept(new CacheEvent.Corrupt(tier.name(), id.key(), String.valueOf(problem.getMessage())));
-    runtime.io().execute(() -> tier.discard(List.of(id)));
+    if (inventory.displace(position, stored)) {
+      TierHandle tier = tiers.get(stored.tier());
+      tier.corrupt.increment();
+      events.accept(new CacheEvent.Corrupt(tier.name(), id.key(), String.valueOf(problem.getMessage())));
+      discard(tier, id);
+    }
   }
 
-  /** An entry is not where it should be. */
-  void missing(Position position, Stored stored) {
-    tiers.get(stored.tier()).missing.increment();
-    inventory.displace(position, stored);
+  /** An entry is not where it should be. It is removed all the same: what a tier loses it must not find again. */
+  void missing(Position position, EntryId id, Stored stored) {
+    if (inventory.displace(position, stored)) {
+      TierHandle tier = tiers.get(stored.tier());
+      tier.missing.increment();
+      discard(tier, id);
+    }
   }
 
-  /** Claims room as it is, or after evicting what can be evicted without copying. */
-  Optional<TierWrite> create(TierHandle tier, EntryId id, byte[] note, long[] partBytes) {
-    long bytes = 0;
-    for (long part : partBytes) {
-      bytes += part;
+  private void discard(TierHandle tier, EntryId id) {
+    try {
+      runtime.io().execute(() -> tier.discard(List.of(id)));
+    } catch (RejectedExecutionException closing) {
+      // A closed cache removes nothing; a damaged entry will be found so again.
     }
-    Optional<TierWrite> write = tier.create(id, note, partBytes);
-    while (write.isEmpty() && tier.available() && dropFor(tier, bytes)) {
-      write = tier.create(id, note, partBytes);
+  }
+
+  /**
+   * Claims room as it is, or after evicting what can be evicted without copying.
+   *
+   * @param usedBefore what was last used at this time or later is not evicted
+   */
+  Optional<TierWrite> create(TierHandle tier, EntryId id, byte[] note, long[] partBytes, long usedBefore) {
+    long bytes = LongStream.of(partBytes).sum();
+    try {
+      Optional<TierWrite> write = tier.create(id, note, partBytes);
+      while (write.isEmpty() && tier.mayHold(id) && dropFor(tier, bytes, usedBefore)) {
+        write = tier.create(id, note, partBytes);
+      }
+      return write;
+    } catch (IOException counted) {
+      return Optional.empty();
     }
-    return write;
   }
 
   /** Carries out the drops of a plan for {@code bytes}; whether there were any. */
-  private boolean dropFor(TierHandle tier, long bytes) {
+  private boolean dropFor(TierHandle tier, long bytes, long usedBefore) {
     boolean dropped = false;
-    for (Move move : inventory.plan(tier.index, bytes)) {
+    for (Move move : inventory.plan(tier.index, bytes, usedBefore)) {
       if (move instanceof Move.Drop(var segment, int from)) {
         dropped |= drop((Segment) segment, tiers.get(from));
       }

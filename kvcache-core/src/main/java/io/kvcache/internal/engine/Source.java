@@ -76,7 +76,7 @@ final class Source implements AutoCloseable {
   /** A part in place, with its header read and verified. */
   MemorySegment part(int number) throws MalformedDataException {
     if (reader == null) {
-      open(view.part(0));
+      open(view.part(0).toArray(ValueLayout.JAVA_BYTE));
     }
     if (number >= view.parts()) {
       throw new MalformedDataException("entry has " + view.parts() + " parts, part " + number + " is wanted");
@@ -92,7 +92,7 @@ final class Source implements AutoCloseable {
         if (!(header instanceof ReadResult.Present(long bytes))) {
           return failed(buffer, header);
         }
-        open(MemorySegment.ofArray(buffer.segment().asSlice(0, bytes).toArray(ValueLayout.JAVA_BYTE)));
+        open(buffer.segment().asSlice(0, bytes).toArray(ValueLayout.JAVA_BYTE));
       }
       long start = shared.runtime.nanoTime().getAsLong();
       ReadResult result = tier.read(id, number, buffer.segment(), deadline);
@@ -112,8 +112,10 @@ final class Source implements AutoCloseable {
     return Fetched.failed(result instanceof ReadResult.Missing ? Problem.MISSING : Problem.UNREADABLE);
   }
 
-  private void open(MemorySegment header) throws MalformedDataException {
-    FrameHeader read = FrameHeader.read(shared.plan, header, id, stored.generation());
+  /** Takes a copy of the header, so that what was verified stays what is used. */
+  private void open(byte[] header) throws MalformedDataException {
+    FrameHeader read =
+        FrameHeader.read(shared.plan, MemorySegment.ofArray(header), id, stored.generation());
     long now = shared.runtime.wallClock().millis();
     if (read.expiryMillis() != 0 && read.expiryMillis() <= now) {
       throw new MalformedDataException("chunk expired at " + read.expiryMillis() + ", now is " + now);

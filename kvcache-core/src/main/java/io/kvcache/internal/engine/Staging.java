@@ -108,11 +108,11 @@ final class Staging {
     boolean retain() {
       lock.lock();
       try {
-        if (!keeps && retained < mostRetained) {
+        if (!back && !keeps && retained < mostRetained) {
           retained++;
           keeps = true;
         }
-        return keeps;
+        return keeps && !back;
       } finally {
         lock.unlock();
       }

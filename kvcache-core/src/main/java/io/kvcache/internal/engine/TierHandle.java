@@ -15,9 +15,12 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.Consumer;
@@ -52,6 +55,9 @@ final class TierHandle {
   private long fenceNanos;
   private volatile boolean fenced;
   private volatile long fencedUntil;
+  private volatile boolean unlisted;
+  /** Entries that have left the tree and may still be in the tier. */
+  private final Map<EntryId, Departure> departing = new ConcurrentHashMap<>();
 
   TierHandle(int index, Tier tier, LongSupplier nanoTime, Consumer<CacheEvent> events) {
     this.index = index;
@@ -59,6 +65,11 @@ final class TierHandle {
     this.nanoTime = nanoTime;
     this.events = events;
     this.loads = new LoadModel(addressable() ? MEMORY_GUESS : STORAGE_GUESS);
+  }
+
+  /** How far the removal of an entry is. */
+  private enum Departure {
+    UNDER_WAY, FAILED
   }
 
   String name() {
@@ -82,15 +93,25 @@ final class TierHandle {
     return !fenced || nanoTime.getAsLong() - fencedUntil >= 0;
   }
 
-  Optional<TierWrite> create(EntryId id, byte[] note, long[] partBytes) {
-    if (!available()) {
+  /** Whether an entry could be stored under this id now, if there is room. */
+  boolean mayHold(EntryId id) {
+    return available() && !departing.containsKey(id);
+  }
+
+  /**
+   * Claims space; empty when there is none now, or what was stored under {@code id} is still on its way out.
+   *
+   * @throws IOException when the tier failed, which is counted: evicting others would not help
+   */
+  Optional<TierWrite> create(EntryId id, byte[] note, long[] partBytes) throws IOException {
+    if (!mayHold(id)) {
       return Optional.empty();
     }
     try {
       return tier.create(id, note, partBytes);
     } catch (IOException | RuntimeException e) {
       failed(e);
-      return Optional.empty();
+      throw new IOException("tier " + name() + " cannot claim space", e);
     }
   }
 
@@ -113,7 +134,7 @@ final class TierHandle {
 
   ReadResult read(EntryId id, int part, MemorySegment target, Deadline deadline) {
     if (!available()) {
-      return new ReadResult.Missing();
+      return new ReadResult.Unreadable(new IOException("tier " + name() + " is fenced"));
     }
     ReadResult result;
     try {
@@ -141,29 +162,71 @@ final class TierHandle {
     }
   }
 
-  /** Removes for room or after damage: nobody is promised that it lasts. */
+  /**
+   * Says that an entry has left the tree and is about to be removed here. Until it is, nothing is stored under its id:
+   * the removal would hit that instead.
+   */
+  void departs(EntryId id) {
+    departing.put(id, Departure.UNDER_WAY);
+  }
+
+  /** Removes for room or after damage: nobody is promised that it lasts. What fails is tried again later. */
   void discard(Collection<EntryId> ids) {
-    if (!ids.isEmpty()) {
-      try {
-        tier.remove(ids);
-        succeeded();
-      } catch (IOException | RuntimeException e) {
-        failed(e);
-      }
+    ids.forEach(this::departs);
+    if (ids.isEmpty()) {
+      return;
+    }
+    if (!available()) {
+      ids.forEach(id -> departing.put(id, Departure.FAILED));
+      return;
+    }
+    try {
+      tier.remove(ids);
+      departing.keySet().removeAll(ids);
+      succeeded();
+    } catch (IOException | RuntimeException e) {
+      ids.forEach(id -> departing.put(id, Departure.FAILED));
+      failed(e);
     }
   }
 
-  /** Removes, for a caller who is promised that it lasts. */
+  /** Tries again to remove what could not be removed before. */
+  void sweep() {
+    if (available()) {
+      discard(takeFailed());
+    }
+  }
+
+  private List<EntryId> takeFailed() {
+    return departing.keySet().stream()
+        .filter(id -> departing.replace(id, Departure.FAILED, Departure.UNDER_WAY))
+        .toList();
+  }
+
+  /**
+   * Removes, for a caller who is promised that it lasts; together with whatever else has left the tree and may still be
+   * here, since the caller means that too.
+   */
   void remove(Collection<EntryId> ids) throws IOException {
-    if (!ids.isEmpty()) {
-      try {
-        tier.remove(ids);
+    Set<EntryId> mine = new LinkedHashSet<>(ids);
+    mine.addAll(takeFailed());
+    Set<EntryId> all = new LinkedHashSet<>(mine);
+    all.addAll(departing.keySet());
+    try {
+      if (!all.isEmpty()) {
+        tier.remove(all);
+        departing.keySet().removeAll(mine);
         succeeded();
-      } catch (IOException | RuntimeException e) {
-        failed(e);
-        throw new IOException("tier " + name() + " cannot promise that " + ids.size() + " entries are gone",
-            e);
       }
+    } catch (IOException | RuntimeException e) {
+      mine.forEach(id -> departing.put(id, Departure.FAILED));
+      failed(e);
+      throw new IOException("tier " + name() + " cannot promise that " + ids.size() + " entries are gone", e);
+    }
+    if (unlisted) {
+      throw new IOException(
+          "tier " + name() + " could not list its entries when the cache was opened, and so cannot"
+              + " promise that what is removed is gone");
     }
   }
 
@@ -186,6 +249,7 @@ final class TierHandle {
     try {
       tier.inventory(all::add);
     } catch (IOException | RuntimeException e) {
+      unlisted = true;
       failed(e);
     }
     return all;
@@ -211,7 +275,9 @@ final class TierHandle {
   private synchronized void failed(Exception cause) {
     errors.increment();
     failuresInARow++;
-    if (fenced || failuresInARow >= FAILURES) {
+    // Calls that were under way when the fence went up say nothing about the time after it.
+    boolean probed = fenced && nanoTime.getAsLong() - fencedUntil >= 0;
+    if (probed || (!fenced && failuresInARow >= FAILURES)) {
       boolean first = !fenced;
       fenceNanos = Math.clamp(fenceNanos * 2, FIRST_FENCE_NANOS, LONGEST_FENCE_NANOS);
       fencedUntil = nanoTime.getAsLong() + fenceNanos;

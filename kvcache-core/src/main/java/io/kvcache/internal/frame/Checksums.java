@@ -26,17 +26,26 @@ public final class Checksums {
     return (int) crc.getValue();
   }
 
-  /** Copies {@code source} to the start of {@code target}; returns the CRC32C of what was read. */
+  /** Copies {@code source} to the start of {@code target}; returns the CRC32C of both. */
   public static int copy(MemorySegment source, MemorySegment target) {
     CRC32C crc = new CRC32C();
     long size = source.byteSize();
+    // Arrays other than byte[] give no buffer: of those the copy is checked.
+    boolean before = source.isNative() || !target.isNative();
+    MemorySegment checked = before ? source : target;
     for (long stride = 0; stride < size; stride += STRIDE_BYTES) {
       int length = (int) Math.min(STRIDE_BYTES, size - stride);
-      ByteBuffer window = source.asSlice(stride, length).asByteBuffer();
+      ByteBuffer window = checked.asSlice(stride, length).asByteBuffer();
       for (int at = 0; at < length; at += BLOCK_BYTES) {
         int block = Math.min(BLOCK_BYTES, length - at);
-        crc.update(window.limit(at + block).position(at));
+        window.limit(at + block).position(at);
+        if (before) {
+          crc.update(window);
+        }
         MemorySegment.copy(source, stride + at, target, stride + at, block);
+        if (!before) {
+          crc.update(window);
+        }
       }
     }
     return (int) crc.getValue();

@@ -18,6 +18,9 @@ public final class Codecs {
   /** The number of the identity. */
   public static final int RAW = 0;
 
+  /** The highest number there can be. */
+  static final int MAX_NUMBER = 0xFFFF;
+
   private final Map<Integer, Compressor> byNumber = new HashMap<>();
 
   /**
@@ -29,9 +32,9 @@ public final class Codecs {
     byNumber.put(RAW, new RawCodec());
     for (Compressor compressor : compressors) {
       int number = compressor.codec();
-      if (number < 1 || number > 0xFFFF) {
+      if (number < 1 || number > MAX_NUMBER) {
         throw new IllegalArgumentException(
-            "codec number of " + compressor.name() + " is " + number + ", must be 1 to 65535");
+            "codec number of " + compressor.name() + " is " + number + ", must be 1 to " + MAX_NUMBER);
       }
       Compressor other = byNumber.putIfAbsent(number, compressor);
       if (other != null) {
@@ -78,11 +81,33 @@ public final class Codecs {
     return get(codec).fidelity().exact() ? VariantClass.FULL : VariantClass.SERVING;
   }
 
-  /** Decodes a verified half with the encoding and the parameters its frame names. */
-  void decode(FrameHeader header, KvShape shape, MemorySegment stored, MemorySegment target)
-      throws MalformedDataException {
+  /**
+   * Checks that a frame's encoding is known and as exact as its class says, and that no half is longer than the
+   * encoding could make it: twice the bound of the compressor at hand, which may have other parameters.
+   */
+  void requireFits(FrameHeader header, VariantClass variantClass) throws MalformedDataException {
     Compressor compressor = byNumber.get(header.codec());
     Preamble.require(compressor != null, "codec %d is not among %s", header.codec(), numbers());
-    compressor.decompress(shape, header.parameters(), stored, target);
+    Preamble.require(variantClass(header.codec()) == variantClass, "a %s frame is encoded by %s",
+        variantClass,
+        compressor.name());
+    KvLayout layout = header.plan().layout();
+    for (int layer = 0; layer < layout.layers().size(); layer++) {
+      for (KvHalf half : KvHalf.values()) {
+        KvShape shape = layout.layer(layer).shape(half, layout.chunkTokens());
+        long stored = header.halves().storedBytes(layer, half);
+        boolean fits = header.codec() == RAW || shape.bytes() == 0
+            ? stored == shape.bytes()
+            : stored <= 2 * compressor.maxStoredBytes(shape);
+        Preamble.require(fits, "%s of layer %d have %d bytes, more or fewer than %s makes of %d", half, layer,
+            stored, compressor.name(), shape.bytes());
+      }
+    }
+  }
+
+  /** Decodes a verified half of a frame that {@linkplain #requireFits fits}. */
+  void decode(FrameHeader header, KvShape shape, MemorySegment stored, MemorySegment target)
+      throws MalformedDataException {
+    get(header.codec()).decompress(shape, header.parameters(), stored, target);
   }
 }

@@ -22,7 +22,7 @@ public record EntryNote(
     long lastUseMillis,
     double frequency) {
   private static final int VERSION = 1;
-  private static final int LENGTH = 116;
+  private static final int LENGTH = 112;
   private static final int CRC_AT = LENGTH - Integer.BYTES;
 
   /** The bytes kept in the index. */
@@ -53,11 +53,13 @@ public record EntryNote(
     int index = in.get(Wire.INT, 68);
     double frequency = in.get(Wire.DOUBLE, 100);
     long bytes = in.get(Wire.LONG, 84);
-    Preamble.require(index >= 0 && bytes > 0 && frequency >= 0 && frequency < Double.POSITIVE_INFINITY,
-        "note has chunk index %d, %d bytes, frequency %s", index, bytes, frequency);
+    int codec = in.get(Wire.INT, 80);
+    Preamble.require(index >= 0 && bytes > 0 && codec >= 0 && codec <= Codecs.MAX_NUMBER,
+        "note has chunk index %d, %d bytes, codec %d", index, bytes, codec);
+    Preamble.require(frequency >= 0 && frequency < Double.POSITIVE_INFINITY, "note has frequency %s",
+        frequency);
     return new EntryNote(
-        ChunkKey.read(in, 4), ChunkKey.read(in, 36), index, in.get(Wire.LONG, 72), in.get(Wire.INT, 80),
-        bytes,
+        ChunkKey.read(in, 4), ChunkKey.read(in, 36), index, in.get(Wire.LONG, 72), codec, bytes,
         in.get(Wire.LONG, 92), frequency);
   }
 }

@@ -11,11 +11,12 @@ import java.util.List;
 
 /**
  * How the frames of one layout are divided: part 0 is the header, every further part a group of layers. A group is
- * one layer when that is at least 1 MiB, else as many as reach 1 MiB: the unit of I/O, not of verification.
+ * one layer when that is at least 1 MiB, else as many smaller ones as reach 1 MiB: the unit of I/O, not of
+ * verification. The division depends on the layout alone, whatever the encoding, and is part of the format.
  */
 public final class FramePlan {
-  /** Bytes, not compressed, that a group has at least, where there are layers enough. */
-  public static final long GROUP_BYTES = 1 << 20;
+  /** Bytes, not compressed, at which a group is full, and a layer a group of its own. */
+  private static final long GROUP_BYTES = 1 << 20;
 
   private final KvLayout layout;
   private final byte[] fingerprint;
@@ -30,7 +31,7 @@ public final class FramePlan {
     List<Integer> firsts = new ArrayList<>();
     long bytes = GROUP_BYTES;
     for (int layer = 0; layer < groupOfLayer.length; layer++) {
-      if (bytes >= GROUP_BYTES) {
+      if (bytes >= GROUP_BYTES || layerBytes(layer) >= GROUP_BYTES) {
         firsts.add(layer);
         bytes = 0;
       }
@@ -114,7 +115,7 @@ public final class FramePlan {
         : Wire.align64(compressor.maxStoredBytes(spec.shape(half, layout.chunkTokens())));
   }
 
-  static byte[] sha256(byte[] bytes) {
+  private static byte[] sha256(byte[] bytes) {
     try {
       return MessageDigest.getInstance("SHA-256").digest(bytes);
     } catch (NoSuchAlgorithmException impossible) {

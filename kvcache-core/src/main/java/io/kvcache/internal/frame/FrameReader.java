@@ -17,8 +17,15 @@ public final class FrameReader {
   private final EntryId id;
   private final long generation;
 
-  /** A reader of the frame with this header. */
-  public FrameReader(FrameHeader header, Codecs codecs, EntryId id, long generation) {
+  /**
+   * A reader of the frame with this header.
+   *
+   * @throws MalformedDataException when the encoding is not known or not as exact as the frame's class says, or a
+   *     half is too long for it
+   */
+  public FrameReader(FrameHeader header, Codecs codecs, EntryId id, long generation)
+      throws MalformedDataException {
+    codecs.requireFits(header, id.variantClass());
     this.header = header;
     this.codecs = codecs;
     this.id = id;
@@ -56,10 +63,8 @@ public final class FrameReader {
     }
     LayerSpec spec = header.plan().layout().layer(layer);
     KvShape shape = spec.shape(half, header.plan().layout().chunkTokens());
-    int expected = header.crc(layer, half);
+    int expected = header.halves().storedCrc(layer, half);
     if (raw()) {
-      Preamble.require(stored.byteSize() == shape.bytes(), "raw half has %d bytes, expected %d",
-          stored.byteSize(), shape.bytes());
       requireCrc(Checksums.copy(stored, target), expected, layer, half);
     } else {
       requireCrc(Checksums.crc(stored), expected, layer, half);
@@ -72,31 +77,29 @@ public final class FrameReader {
   public MemorySegment stored(MemorySegment part, int layer, KvHalf half) throws MalformedDataException {
     MemorySegment stored = locate(part, layer, half);
     if (stored.byteSize() > 0) {
-      requireCrc(Checksums.crc(stored), header.crc(layer, half), layer, half);
+      requireCrc(Checksums.crc(stored), header.halves().storedCrc(layer, half), layer, half);
     }
     return stored;
   }
 
-  /** Verifies everything a part holds; returns its length. */
+  /** Verifies everything a group's part holds but the zeros between halves; returns its length. */
   public long verifyPart(MemorySegment part, int number) throws MalformedDataException {
-    long length = Preamble.verify(part, id, generation, number);
-    Preamble.require(length == header.partBytes(number), "part %d has %d bytes, expected %d", number, length,
-        header.partBytes(number));
-    int group = number - 1;
-    int first = header.plan().firstLayer(group);
-    for (int layer = first; layer < first + header.plan().layersOf(group); layer++) {
+    int first = header.plan().firstLayer(number - 1);
+    for (int layer = first; layer < first + header.plan().layersOf(number - 1); layer++) {
       stored(part, layer, KvHalf.KEYS);
       stored(part, layer, KvHalf.VALUES);
     }
-    return length;
+    return header.partBytes(number);
   }
 
   private MemorySegment locate(MemorySegment part, int layer, KvHalf half) throws MalformedDataException {
     int number = header.plan().partOf(layer);
     long length = Preamble.verify(part, id, generation, number);
-    Preamble.require(length == header.partBytes(number), "part %d has %d bytes, expected %d", number, length,
-        header.partBytes(number));
-    return part.asSlice(header.offset(layer, half), header.storedBytes(layer, half));
+    Preamble.require(length == header.partBytes(number) && Preamble.codec(part) == header.codec(),
+        "part %d has %d bytes of codec %d, expected %d of codec %d", number, length, Preamble.codec(part),
+        header.partBytes(number), header.codec());
+    long stored = header.halves().storedBytes(layer, half);
+    return part.asSlice(stored == 0 ? 0 : header.offset(layer, half), stored);
   }
 
   private static void requireCrc(int computed, int expected, int layer, KvHalf half)

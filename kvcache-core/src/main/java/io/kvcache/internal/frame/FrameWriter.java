@@ -4,6 +4,7 @@ import io.kvcache.KvHalf;
 import io.kvcache.KvShape;
 import io.kvcache.LayerSpec;
 import io.kvcache.spi.Compressor;
+import io.kvcache.spi.MalformedDataException;
 import io.kvcache.spi.TierWrite;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -18,14 +19,14 @@ public final class FrameWriter implements AutoCloseable {
   private final FramePlan plan;
   private final Compressor compressor;
   private final TierWrite write;
-  private final int[] halves;
+  private final HalfTable halves;
 
   /** A writer into {@code write}, which was claimed with the plan's {@link FramePlan#maxPartBytes}. */
   public FrameWriter(FramePlan plan, Compressor compressor, TierWrite write) {
     this.plan = plan;
     this.compressor = compressor;
     this.write = write;
-    this.halves = new int[plan.layers() * 6];
+    this.halves = new HalfTable(plan);
   }
 
   /** Encodes one half of one layer; {@code source} is exactly its uncompressed bytes. Returns bytes stored. */
@@ -38,20 +39,30 @@ public final class FrameWriter implements AutoCloseable {
     long offset = plan.slotOffset(compressor, layer, half);
     MemorySegment slot =
         write.part(plan.partOf(layer)).asSlice(offset, plan.slotBytes(compressor, layer, half));
-    long stored;
-    int crc;
     if (compressor.codec() == Codecs.RAW) {
-      stored = shape.bytes();
-      crc = Checksums.copy(source, slot);
-    } else {
-      stored = compressor.compress(shape, source, slot);
-      crc = Checksums.crc(slot.asSlice(0, stored));
+      int crc = Checksums.copy(source, slot);
+      halves.set(layer, half, shape.bytes(), crc, crc);
+      return shape.bytes();
     }
-    int at = halfIndex(layer, half);
-    halves[at] = Math.toIntExact(offset);
-    halves[at + 1] = Math.toIntExact(stored);
-    halves[at + 2] = crc;
+    long stored = compressor.compress(shape, source, slot);
+    halves.set(layer, half, stored, Checksums.crc(slot.asSlice(0, stored)), Checksums.crc(source));
     return stored;
+  }
+
+  /**
+   * Checks that what was written is the content another frame was made of.
+   *
+   * @throws MalformedDataException when the other frame decoded to something else
+   */
+  public void requireContentOf(FrameHeader other) throws MalformedDataException {
+    for (int layer = 0; layer < plan.layers(); layer++) {
+      for (KvHalf half : KvHalf.values()) {
+        int crc = halves.contentCrc(layer, half);
+        Preamble.require(crc == other.halves().contentCrc(layer, half),
+            "the %s of layer %d decoded to content %08x, expected %08x", half, layer, crc,
+            other.halves().contentCrc(layer, half));
+      }
+    }
   }
 
   /**
@@ -59,6 +70,7 @@ public final class FrameWriter implements AutoCloseable {
    *
    * @return bytes of all parts
    * @throws IOException when the tier fails; nothing is then stored
+   * @throws IllegalStateException when a half was not written
    */
   public long commit(FrameHeader.Fields fields) throws IOException {
     long[] partBytes = new long[plan.parts()];
@@ -67,7 +79,7 @@ public final class FrameWriter implements AutoCloseable {
     for (int group = 0; group < plan.groups(); group++) {
       MemorySegment part = write.part(1 + group);
       long length = makeDense(part, group);
-      Preamble.write(part, fields.id(), fields.generation(), 1 + group, length);
+      Preamble.write(part, fields.id(), fields.generation(), fields.codec(), 1 + group, length);
       partBytes[1 + group] = length;
       total += length;
     }
@@ -81,24 +93,27 @@ public final class FrameWriter implements AutoCloseable {
     int first = plan.firstLayer(group);
     for (int layer = first; layer < first + plan.layersOf(group); layer++) {
       for (KvHalf half : KvHalf.values()) {
-        int at = halfIndex(layer, half);
-        int stored = halves[at + 1];
-        if (stored > 0) {
-          long to = Wire.align64(end);
-          if (to != halves[at]) {
-            MemorySegment.copy(part, halves[at], part, to, stored);
-            halves[at] = Math.toIntExact(to);
-          }
-          part.asSlice(end, to - end).fill((byte) 0);
-          end = to + stored;
+        if (plan.layout().layer(layer).rowBytes(half) > 0) {
+          end = moveUp(part, end, layer, half);
         }
       }
     }
     return end;
   }
 
-  private static int halfIndex(int layer, KvHalf half) {
-    return (layer * 2 + half.ordinal()) * 3;
+  /** Moves a half from its slot to where the one before it ends; returns where it ends itself. */
+  private long moveUp(MemorySegment part, long end, int layer, KvHalf half) {
+    long stored = halves.storedBytes(layer, half);
+    if (stored == 0) {
+      throw new IllegalStateException("the " + half + " of layer " + layer + " were not written");
+    }
+    long from = plan.slotOffset(compressor, layer, half);
+    long to = Wire.align64(end);
+    if (to != from) {
+      MemorySegment.copy(part, from, part, to, stored);
+    }
+    part.asSlice(end, to - end).fill((byte) 0);
+    return to + stored;
   }
 
   /** Gives the claimed space back unless committed. */

@@ -93,18 +93,15 @@ public final class PrefixTree {
    */
   public List<Position> ensure(ChunkKey root, List<ChunkKey> keys, Predicate<Segment> joinable) {
     List<Position> path = match(root, keys);
-    Segment at = path.isEmpty() ? root(root) : endAt(path.getLast());
+    Segment at = path.size() < keys.size() ? endOf(root, path) : null;
     Segment mine = null;
     while (path.size() < keys.size()) {
       ChunkKey key = keys.get(path.size());
-      Segment adopted = at.child(key);
-      if (adopted != null) {
+      if (at.child(key) != null) {
         path = match(root, keys);
-        at = endAt(path.getLast());
+        at = path.size() < keys.size() ? endOf(root, path) : null;
       } else {
-        boolean joins =
-            at.chunks() > 0 && at.chunks() < maxSegmentChunks && !at.hasChildren() && !at.migrating();
-        if (!joins || (at != mine && !joinable.test(at))) {
+        if (!hasRoom(at) || at.migrating() || (at != mine && !joinable.test(at))) {
           at = newSegment(root, at, at.firstChunk() + at.chunks());
           mine = at;
         }
@@ -113,6 +110,15 @@ public final class PrefixTree {
       }
     }
     return path;
+  }
+
+  private boolean hasRoom(Segment leaf) {
+    return leaf.chunks() > 0 && leaf.chunks() < maxSegmentChunks && !leaf.hasChildren();
+  }
+
+  /** The segment that ends where a path does, from which another chunk can go on. */
+  private Segment endOf(ChunkKey root, List<Position> path) {
+    return path.isEmpty() ? root(root) : branchAt(path.getLast());
   }
 
   private Segment root(ChunkKey root) {
@@ -130,10 +136,33 @@ public final class PrefixTree {
     if (segment.chunks() == 1 && segment.above() != null) {
       segment.above().addChild(segment);
     }
-    Map<ChunkKey, List<Segment>> waiting = orphans.getOrDefault(root, Map.of());
-    List<Segment> adopted = waiting.isEmpty() ? null : waiting.remove(key);
-    if (adopted != null) {
-      adopted.forEach(segment::addChild);
+    for (Segment orphan : orphansOf(root, key)) {
+      if (orphan.firstChunk() == segment.firstChunk() + segment.chunks()) {
+        removeOrphan(orphan);
+        segment.addChild(orphan);
+      }
+    }
+  }
+
+  private List<Segment> orphansOf(ChunkKey root, ChunkKey missing) {
+    return List.copyOf(orphans.getOrDefault(root, Map.of()).getOrDefault(missing, List.of()));
+  }
+
+  private void addOrphan(Segment orphan) {
+    orphans.computeIfAbsent(orphan.root(), root -> new HashMap<>())
+        .computeIfAbsent(orphan.previous(), missing -> new ArrayList<>())
+        .add(orphan);
+  }
+
+  private void removeOrphan(Segment orphan) {
+    Map<ChunkKey, List<Segment>> waiting = orphans.get(orphan.root());
+    List<Segment> siblings = waiting.get(orphan.previous());
+    siblings.remove(orphan);
+    if (siblings.isEmpty()) {
+      waiting.remove(orphan.previous());
+    }
+    if (waiting.isEmpty()) {
+      orphans.remove(orphan.root());
     }
   }
 
@@ -145,12 +174,26 @@ public final class PrefixTree {
       return segment;
     }
     Segment upper = newSegment(segment.root(), segment.above(), segment.firstChunk());
-    if (segment.above() == null) {
-      orphans.values().forEach(waiting -> waiting.values().forEach(list -> list.replaceAll(
-          orphan -> orphan == segment ? upper : orphan)));
+    boolean orphan = segment.above() == null;
+    if (orphan) {
+      removeOrphan(segment);
     }
     segment.splitInto(upper, count);
+    if (orphan) {
+      addOrphan(upper);
+    }
     events.accept(new PlacementEvent.Split(upper, segment));
+    return upper;
+  }
+
+  /** As {@link #endAt}; of what is split off, nothing stays in the tree that nobody needs. */
+  private Segment branchAt(Position position) {
+    Segment lower = position.segment();
+    Segment upper = endAt(position);
+    if (lower != upper && useless(lower)) {
+      unlink(lower);
+      gone(lower);
+    }
     return upper;
   }
 
@@ -167,14 +210,12 @@ public final class PrefixTree {
     } else {
       at = chunkIndex == 0 ? root(root) : null;
     }
-    boolean joins = at != null && at.chunks() > 0 && at.chunks() < maxSegmentChunks && !at.hasChildren();
-    if (!joins) {
+    if (at == null || !hasRoom(at)) {
       Segment above = at;
       at = newSegment(root, above, chunkIndex);
       if (above == null) {
         at.orphan(previous);
-        orphans.computeIfAbsent(root, r -> new HashMap<>()).computeIfAbsent(previous, k -> new ArrayList<>())
-            .add(at);
+        addOrphan(at);
       }
     }
     append(root, at, key);
@@ -241,10 +282,9 @@ public final class PrefixTree {
     if (segment.above() != null) {
       segment.above().removeChild(segment);
     } else if (segment.chunks() == 0) {
-      roots.values().remove(segment);
+      roots.remove(segment.root());
     } else {
-      orphans.values()
-          .forEach(waiting -> waiting.values().removeIf(list -> list.remove(segment) && list.isEmpty()));
+      removeOrphan(segment);
     }
   }
 
@@ -266,14 +306,35 @@ public final class PrefixTree {
     Segment segment = position.segment();
     int count = position.chunk() - segment.firstChunk();
     if (count > 0) {
-      endAt(new Position(segment, position.chunk() - 1));
+      branchAt(new Position(segment, position.chunk() - 1));
       segment = position.segment();
+      if (segment.detached()) {
+        return List.of();
+      }
     }
     Segment above = segment.above();
     unlink(segment);
     List<Segment> removed = detachAll(segment);
     if (above != null) {
       prune(above);
+    }
+    return removed;
+  }
+
+  /**
+   * Removes the orphans that belong to a context or may continue it: what they follow is lost, so of those that start
+   * behind it nobody can tell.
+   */
+  public List<Segment> detachOrphans(ChunkKey root, List<ChunkKey> keys) {
+    List<Segment> removed = new ArrayList<>();
+    for (List<Segment> waiting : List.copyOf(orphans.getOrDefault(root, Map.of()).values())) {
+      for (Segment orphan : List.copyOf(waiting)) {
+        int first = orphan.firstChunk();
+        if (first >= keys.size() || orphan.hasKey(0, keys.get(first))) {
+          unlink(orphan);
+          removed.addAll(detachAll(orphan));
+        }
+      }
     }
     return removed;
   }

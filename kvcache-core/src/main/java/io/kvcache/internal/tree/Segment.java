@@ -276,10 +276,20 @@ public final class Segment implements SegmentView {
     lastUseNanos = nowNanos;
   }
 
+  /** Chunks were stored: a new segment counts as used once, and all of the path as used just now. */
+  public void store(long nowNanos) {
+    frequency = Math.max(1, frequency(nowNanos));
+    for (Segment segment = this; segment != null; segment = segment.parent) {
+      segment.frequency = segment.frequency(nowNanos);
+      segment.lastUseNanos = nowNanos;
+    }
+  }
+
   /** Takes over what was known of its use before a restart; the most recent and frequent of its chunks counts. */
   public void restoreUse(double count, long atNanos) {
-    frequency = Math.max(frequency, count);
-    lastUseNanos = Math.max(lastUseNanos, atNanos);
+    // Times before the machine was started are negative: 0 stands for "not known" only together with no use.
+    lastUseNanos = frequency == 0 ? atNanos : Math.max(lastUseNanos, atNanos);
+    frequency = Math.max(Double.MIN_NORMAL, Math.max(frequency, count));
   }
 
   /** Splits the leading {@code count} chunks off into {@code upper}, which takes this segment's place. */
