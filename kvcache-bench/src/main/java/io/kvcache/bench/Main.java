@@ -20,7 +20,8 @@ import picocli.CommandLine.ParameterException;
     mixinStandardHelpOptions = true,
     version = "kvcache-bench 0.1.0-SNAPSHOT",
     synopsisSubcommandLabel = "COMMAND",
-    subcommands = {DemoCommand.class, LimitsCommand.class, JmhCommand.class, KvSampleCommand.class})
+    subcommands = {DemoCommand.class, LimitsCommand.class, PrefillCommand.class, JmhCommand.class,
+      KvSampleCommand.class})
 public final class Main {
   private Main() {}
 

@@ -24,8 +24,7 @@ public abstract class PlacementPolicyContract {
 
   /**
    * Goal: never move what is busy or gone, never drop what others continue, free what can be freed. Method:
-  * events drawn
-   * from a seed, plans carried out.
+   * events drawn from a seed, plans carried out.
    */
   @RepeatedTest(8)
   protected void keepsTheRulesInAnyOrderOfEvents(RepetitionInfo run) {

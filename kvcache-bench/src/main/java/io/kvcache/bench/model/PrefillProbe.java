@@ -1,6 +1,5 @@
 package io.kvcache.bench.model;
 
-import java.util.Locale;
 import java.util.SplittableRandom;
 
 /**
@@ -39,20 +38,5 @@ public record PrefillProbe(int tokens, double millis, double gflops, double matm
     double scoresAndSums = (double) config.layers() * config.width() * tokens * (tokens + 1);
     double logits = (double) config.vocabulary() * config.width();
     return 2 * ((double) tokens * config.layerMultiplyAdds() + scoresAndSums + logits);
-  }
-
-  /** Prints the fraction for two model sizes: that of the recall model, and a larger one. */
-  public static void main(String[] args) {
-    ModelConfig recall = new ModelConfig(128, 352, 4, 4, 2, 512, 2048, true);
-    ModelConfig larger = new ModelConfig(256, 704, 6, 8, 4, 512, 2048, true);
-    for (ModelConfig config : new ModelConfig[] {recall, larger}) {
-      for (int threads = 1; threads <= Runtime.getRuntime().availableProcessors(); threads *= 2) {
-        PrefillProbe probe = measure(ModelWeights.random(config, 1), 2_000, threads);
-        System.out.printf(Locale.ROOT,
-            "width %d, %d layers, %d threads: %d tokens in %.1f ms, %.1f GFLOP/s = %.2f of matmul (%.1f)%n",
-            config.width(), config.layers(), threads, probe.tokens, probe.millis, probe.gflops,
-            probe.fraction(), probe.matmulGflops);
-      }
-    }
   }
 }

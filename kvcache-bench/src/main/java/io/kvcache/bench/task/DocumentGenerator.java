@@ -119,17 +119,11 @@ public final class DocumentGenerator {
       String town = draft.pick(Words.PLACES);
       towns.add(town);
       draft.line("house " + house + " stands in " + town + " .");
-      if (draft.isForLearning()) {
-        draft.question("town", house, town);
-      }
     }
     for (String name : draft.pickDistinct(Words.NAMES, people)) {
       int house = draft.below(houses.size());
       draft.line(name + " belongs to house " + houses.get(house) + " .");
-      draft.question("house town", name, towns.get(house));
-      if (draft.isForLearning()) {
-        draft.question("house", name, houses.get(house));
-      }
+      draft.question("house", name, houses.get(house) + " in " + towns.get(house));
     }
     draft.fill(() -> scenery(draft));
     draft.shuffleLines();

@@ -22,11 +22,6 @@ final class Draft {
     this.tokens = 1 + this.title.length;
   }
 
-  /** Whether a short document asks for single steps too, from which an answer of two is learned. */
-  boolean isForLearning() {
-    return budgetTokens < 200;
-  }
-
   /** Appends a line; false, and nothing appended, if the budget does not allow it. */
   boolean line(String text) {
     int[] line = Vocabulary.encode(text);

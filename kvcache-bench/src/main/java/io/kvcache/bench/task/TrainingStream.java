@@ -28,7 +28,7 @@ public final class TrainingStream {
   private final double chainedShare;
   private final OutputStream out;
 
-  private TrainingStream(
+  TrainingStream(
       DocumentSize size,
       List<DocumentKind> kinds,
       int maxQuestions,
@@ -72,7 +72,8 @@ public final class TrainingStream {
     }
   }
 
-  private void write(long firstSeed, long examples) throws IOException {
+  /** Writes the examples of {@code examples} seeds from {@code firstSeed} on, kind after kind. */
+  void write(long firstSeed, long examples) throws IOException {
     for (long i = 0; i < examples; i++) {
       DocumentKind kind = kinds.get((int) (i % kinds.size()));
       boolean chained = new SplittableRandom(~(firstSeed + i)).nextDouble() < chainedShare;

@@ -22,13 +22,12 @@ final class DocumentSolver {
     Set<String> found =
         switch (asked) {
           case "town" ->
-              find("<who> (?:of|stands in|lives in|is at home in|still stays in) (\\w+)", subject);
+              find("<who> (?:of|lives in|is at home in|still stays in) (\\w+)", subject);
           case "coins" -> find("<who> of \\w+ has (\\d \\d) coins \\.", subject);
           case "item" ->
               find("<who> (?:carries the |still keeps the |with the |)(\\w+) \\.", subject);
           case "code" -> find("alert host <who> code (\\d \\d \\d) \\.", subject);
-          case "house" -> find("<who> belongs to house (\\w+)", subject);
-          case "house town" -> houseTown(subject);
+          case "house" -> houseAndTown(subject);
           case "number" -> find("the number of <who> is ((?:\\d ){6})", subject);
           default -> throw new AssertionError("what is asked here? " + asked);
         };
@@ -38,9 +37,11 @@ final class DocumentSolver {
     return Vocabulary.encode(found.iterator().next());
   }
 
-  private Set<String> houseTown(String person) {
+  private Set<String> houseAndTown(String person) {
     String house = find("<who> belongs to house (\\w+)", person).iterator().next();
-    return find("house <who> stands in (\\w+)", house);
+    Set<String> both = new LinkedHashSet<>();
+    find("house <who> stands in (\\w+)", house).forEach(town -> both.add(house + " in " + town));
+    return both;
   }
 
   private Set<String> find(String pattern, String subject) {
