@@ -67,7 +67,7 @@ public final class TrainingStream {
     // Not System.out, which hides that nobody reads any more.
     try (OutputStream out = new BufferedOutputStream(new FileOutputStream(FileDescriptor.out), 1 << 16)) {
       new TrainingStream(
-              size, kinds, Integer.parseInt(args[4]), Double.parseDouble(args[5]), out)
+          size, kinds, Integer.parseInt(args[4]), Double.parseDouble(args[5]), out)
           .write(seed, examples);
     }
   }

@@ -1,0 +1,136 @@
+package io.kvcache.bench.demo;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.kvcache.bench.ByteSizeConverter;
+import java.io.File;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.FileVisitResult;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.SimpleFileVisitor;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** A real model answers questions about documents: cold, with its KV kept, and after a restart. */
+@Command(
+    name = "demo",
+    description = "A small, real transformer answers questions about generated documents: first computing everything,"
+        + " then loading KV from memory and disk, then once more in a new process, from disk alone.",
+    mixinStandardHelpOptions = true)
+public final class DemoCommand implements Callable<Integer> {
+  private static final int MOST_DOCUMENTS = 10_000;
+  private static final int MOST_QUESTIONS = 100;
+
+  @Spec
+  private CommandSpec spec;
+
+  @Option(names = "--documents", paramLabel = "N", defaultValue = "30",
+      description = "Documents to read, of all kinds in turn. Default: ${DEFAULT-VALUE}.")
+  private int documents;
+
+  @Option(names = "--questions", paramLabel = "N", defaultValue = "2",
+      description = "Questions about each document. Default: ${DEFAULT-VALUE}.")
+  private int questions;
+
+  @Option(names = "--seed", paramLabel = "N", defaultValue = "1",
+      description = "Which documents are generated. Default: ${DEFAULT-VALUE}.")
+  private long seed;
+
+  @Option(names = "--dram", paramLabel = "SIZE", converter = ByteSizeConverter.class,
+      description = "Capacity of the memory tier, such as 16MiB. Default: a third of the documents' KV, so that the"
+          + " rest must go to disk.")
+  private Long dramBytes;
+
+  @Option(names = "--ssd", paramLabel = "SIZE", converter = ByteSizeConverter.class,
+      description = "Capacity of the disk tier. Default: room for everything.")
+  private Long ssdBytes;
+
+  @Option(names = "--codec", paramLabel = "CODEC", defaultValue = "lz4",
+      description = "Encoding on disk: ${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}, which is lossless.")
+  private DiskCodec codec;
+
+  @Option(names = "--dir", paramLabel = "DIR",
+      description = "Where the disk tier lies; kept afterwards. Default: a temporary directory, deleted.")
+  private Path directory;
+
+  @Option(names = "--model", paramLabel = "FILE",
+      description = "Weights in the llama2.c format, trained on the same task. Default: those that come with the"
+          + " bench.")
+  private Path model;
+
+  @Option(names = "--json", paramLabel = "FILE", description = "Also write the results as JSON.")
+  private File json;
+
+  @Option(names = "--restarted", paramLabel = "FILE", hidden = true,
+      description = "Runs only the part after the restart, and writes its result here.")
+  private File restarted;
+
+  /** Creates it, as picocli does. */
+  public DemoCommand() {}
+
+  @Override
+  public Integer call() throws IOException {
+    requireBetween("--documents", documents, 1, MOST_DOCUMENTS);
+    requireBetween("--questions", questions, 1, MOST_QUESTIONS);
+    requireBetween("--seed", seed, 0, Integer.MAX_VALUE);
+    PrintWriter progress = spec.commandLine().getErr();
+    DemoTask task = DemoTask.generate(documents, questions, seed);
+    boolean temporary = directory == null;
+    Path at = temporary ? Files.createTempDirectory("kvcache-demo-") : directory;
+    try (CachedModel engine = new CachedModel(Weights.of(model), Weights.nameOf(model))) {
+      DemoRun run = new DemoRun(engine, task, capacities(engine, task), at, codec, progress);
+      if (restarted != null) {
+        new ObjectMapper().writeValue(restarted, run.afterRestart());
+        return 0;
+      }
+      DemoReport report = new DemoReport(run.beforeRestart());
+      report.add(new Restart(spec.commandLine(), at).run());
+      report.print(spec.commandLine().getOut(), task, run);
+      if (json != null) {
+        report.writeJson(json);
+      }
+      return report.faithful() ? 0 : 1;
+    } finally {
+      if (temporary) {
+        delete(at);
+      }
+    }
+  }
+
+  private DemoRun.Capacities capacities(CachedModel engine, DemoTask task) {
+    long chunk = engine.layout().chunkBytes();
+    long workingSet = Math.max(chunk, task.workingSetBytes(engine.layout().chunkTokens(), chunk));
+    long dram = dramBytes != null ? dramBytes : Math.max(2 * chunk, workingSet / 3);
+    long ssd = ssdBytes != null ? ssdBytes : 2 * workingSet + DemoRun.SSD_OVERHEAD_BYTES;
+    return new DemoRun.Capacities(workingSet, dram, ssd);
+  }
+
+  private void requireBetween(String option, long value, long least, long most) {
+    if (value < least || value > most) {
+      throw new ParameterException(
+          spec.commandLine(), option + " is " + value + ", must be " + least + " to " + most);
+    }
+  }
+
+  private static void delete(Path directory) throws IOException {
+    Files.walkFileTree(directory, new SimpleFileVisitor<>() {
+      @Override
+      public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
+        Files.delete(file);
+        return FileVisitResult.CONTINUE;
+      }
+
+      @Override
+      public FileVisitResult postVisitDirectory(Path visited, IOException problem) throws IOException {
+        Files.delete(visited);
+        return FileVisitResult.CONTINUE;
+      }
+    });
+  }
+}

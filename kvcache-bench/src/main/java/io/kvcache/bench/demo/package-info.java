@@ -1,0 +1,2 @@
+/** A real, small model answers questions about long documents, with and without its KV kept. */
+package io.kvcache.bench.demo;

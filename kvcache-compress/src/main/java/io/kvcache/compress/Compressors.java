@@ -1,0 +1,50 @@
+package io.kvcache.compress;
+
+import io.kvcache.spi.Compressor;
+import java.util.List;
+
+/** The codecs of this module. All are stateless to their callers, thread-safe, and cheap to create. */
+public final class Compressors {
+  private Compressors() {}
+
+  /** Lossless: byte planes, each coded with LZ4 where that pays. Codec 1, for every element type. */
+  public static Compressor lz4() {
+    return new BytePlaneLz4();
+  }
+
+  /** {@link #int8(int)} with groups of 64: 0.53 of the bytes of bf16. */
+  public static Compressor int8() {
+    return int8(64);
+  }
+
+  /**
+   * Asymmetric 8-bit quantization in KIVI's form: keys per channel over groups of tokens, values per token
+   * over groups of channels. Codec 2, for BF16, F16 and F32. An element's error is at most half its group's
+   * scale (a 255th of the group's range, rounded up to binary16) plus the rounding of its type.
+   *
+   * @param groupSize elements that share a scale, 32 or 64; fewer where a half has fewer
+   */
+  public static Compressor int8(int groupSize) {
+    return GroupQuantizer.int8(groupSize);
+  }
+
+  /** {@link #int4(int)} with groups of 32: 0.31 of the bytes of bf16. */
+  public static Compressor int4() {
+    return int4(32);
+  }
+
+  /**
+   * Asymmetric 4-bit quantization, otherwise as {@link #int8(int)}. Codec 3. The scale is a 15th of the
+   * group's range.
+   *
+   * @param groupSize elements that share a scale, 32 or 64; fewer where a half has fewer
+   */
+  public static Compressor int4(int groupSize) {
+    return GroupQuantizer.int4(groupSize);
+  }
+
+  /** One of each codec, most faithful first. */
+  public static List<Compressor> standard() {
+    return List.of(lz4(), int8(), int4());
+  }
+}

@@ -1,0 +1,13 @@
+package io.kvcache.compress;
+
+import io.kvcache.spi.Compressor;
+import io.kvcache.testkit.CompressorContract;
+import net.jpountz.lz4.LZ4Factory;
+
+/** What runs where native access is denied. */
+class BytePlaneJavaLz4Test extends CompressorContract {
+  @Override
+  protected Compressor newCompressor() {
+    return new BytePlaneLz4(LZ4Factory.safeInstance());
+  }
+}

@@ -1,0 +1,131 @@
+package io.kvcache.compress;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import io.kvcache.DType;
+import io.kvcache.KvHalf;
+import io.kvcache.KvShape;
+import io.kvcache.spi.Compressor;
+import io.kvcache.spi.MalformedDataException;
+import io.kvcache.testkit.KvSamples;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.HexFormat;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/**
+ * Pins format version 1. A change that breaks these tests makes stored data unreadable: it needs a codec
+ * number of its own. The quantized bytes were decoded by a second program, written from the description
+ * alone.
+ */
+class GoldenBytesTest {
+  @ParameterizedTest
+  @CsvSource({
+    "int8, BF16, 00082708230827000000c34056807f80a45aa4c936c9ed12ed12ed1236c9365aa45a7f807f",
+    "int4, BF16, 00783778337837000000c34056000f220d440b66099906bb04dd02ff00",
+    "int8, F16, 000827082708230000405600c380807fa4a45ac9c936eded121212ed3636c95a5aa47f7f80",
+    "int4, F16, 007837783778330000405600c3f000d202b404960669094b0b2d0d0f0f",
+    "int8, F32, 000827082708230000405600c380807fa4a45ac9c936eded121212ed3636c95a5aa47f7f80",
+    "int4, F32, 007837783778330000405600c3f000d202b404960669094b0b2d0d0f0f"
+  })
+  void keysAreQuantizedAsVersion1Does(String codec, DType dtype, String stored) throws Exception {
+    // Three channels: t, 100 + t and -t / 2.
+    KvShape shape = new KvShape(KvHalf.KEYS, 8, 1, 3, dtype);
+    MemorySegment half = half(shape);
+    for (int token = 0; token < 8; token++) {
+      KvSamples.set(shape, half, 3 * token, token);
+      KvSamples.set(shape, half, 3 * token + 1, 100 + token);
+      KvSamples.set(shape, half, 3 * token + 2, -0.5f * token);
+    }
+    assertQuantized(codec, shape, half, stored, 0.21f);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "int8, BF16, 00c8270722c82b0726000000c8000000cc8090a1b1c2d2e3f30414243545566677802a8899a9bacadae"
+        + "bfb0c1c2d3d4e5e6f7fd57f8090a1b1c2d2e3f30414243545566677802a8899a9bacadaebfb0c1c2d3d4e5e6f7"
+        + "fd57f",
+    "int4, BF16, 0023386732233c6736000000c8000000cc00112233445566778899aabbccddeeff50fa0011223344556"
+        + "6778899aabbccddeeff50fa",
+    "int8, F16, 00c8270722c82b0726000000c8000000cc80889099a1a9b1bac2cad2dae3ebf3fb040c141c242d353d45"
+        + "4e565e666f777f80d52a7f80889099a1a9b1bac2cad2dae3ebf3fb040c141c242d353d454e565e666f777f80d5"
+        + "2a7f",
+    "int4, F16, 0023386732233c6736000000c8000000cc9090a1a1b2b2c3c3d4d4e5e5f6f60757a8f89090a1a1b2b2c3"
+        + "c3d4d4e5e5f6f60757a8f8",
+    "int8, F32, 00c8270722c82b0726000000c8000000cc80889099a1a9b1bac2cad2dae3ebf3fb040c141c242d353d45"
+        + "4e565e666f777f80d52a7f80889099a1a9b1bac2cad2dae3ebf3fb040c141c242d353d454e565e666f777f80d5"
+        + "2a7f",
+    "int4, F32, 0023386732233c6736000000c8000000cc9090a1a1b2b2c3c3d4d4e5e5f6f60757a8f89090a1a1b2b2c3"
+        + "c3d4d4e5e5f6f60757a8f8"
+  })
+  void valuesAreQuantizedAsVersion1Does(String codec, DType dtype, String stored) throws Exception {
+    // Two tokens of a full group, c / 4, and a smaller one, c - 40; everything doubled in the second token.
+    KvShape shape = new KvShape(KvHalf.VALUES, 2, 1, 36, dtype);
+    MemorySegment half = half(shape);
+    for (int i = 0; i < 72; i++) {
+      int channel = i % 36;
+      KvSamples.set(shape, half, i, (channel < 32 ? channel * 0.25f : channel - 40) * (i / 36 + 1));
+    }
+    assertQuantized(codec, shape, half, stored, 0.52f);
+  }
+
+  private static void assertQuantized(String name, KvShape shape, MemorySegment half, String stored,
+      float bound)
+      throws MalformedDataException {
+    Compressor codec = name.equals("int8") ? Compressors.int8(32) : Compressors.int4(32);
+    assertEquals(stored, hex(codec, shape, half), shape.toString());
+    MemorySegment decoded = half(shape);
+    codec.decompress(shape, 32, bytes(stored), decoded);
+    for (long i = 0; i < shape.elements(); i++) {
+      assertEquals(KvSamples.get(shape, half, i), KvSamples.get(shape, decoded, i), bound, "element " + i);
+    }
+  }
+
+  /** Plane 0 raw; plane 1 turned: 32 times 3f, then 32 times c1. */
+  @Test
+  void turnedPlaneReadsAsVersion1Wrote() throws MalformedDataException {
+    assertReads(KvHalf.KEYS, "0040000000" + "0210000000" + LOW_PLANE + "1f3f01000c1fc101000750c1c1c1c1c1");
+  }
+
+  /** Plane 0 raw; plane 1 in order: 3f and c1 by turns. */
+  @Test
+  void planeInOrderReadsAsVersion1Wrote() throws MalformedDataException {
+    assertReads(KvHalf.VALUES, "0040000000" + "010c000000" + LOW_PLANE + "2f3fc102002650c13fc13fc1");
+  }
+
+  private static final String LOW_PLANE =
+      "0007256c4ad16f36949bb900de6503ca282f4d9472f9975ebcc3e128068d2bf2"
+          + "505775bc9a21bf86e4eb09502eb5531a787f9de4c249e7ae0c13317856dd7b42";
+
+  /** Encoders of LZ4 may choose other matches than these, so only reading is pinned. */
+  private static void assertReads(KvHalf which, String stored) throws MalformedDataException {
+    KvShape shape = new KvShape(which, 32, 1, 2, DType.BF16);
+    byte[] expected = new byte[128];
+    for (int token = 0; token < 32; token++) {
+      expected[4 * token] = (byte) (37 * token);
+      expected[4 * token + 1] = 0x3f;
+      expected[4 * token + 2] = (byte) (101 * token + 7);
+      expected[4 * token + 3] = (byte) 0xc1;
+    }
+    MemorySegment decoded = half(shape);
+    Compressors.lz4().decompress(shape, 0, bytes(stored), decoded);
+    assertArrayEquals(expected, decoded.toArray(ValueLayout.JAVA_BYTE));
+  }
+
+  private static MemorySegment half(KvShape shape) {
+    return MemorySegment.ofArray(new byte[(int) shape.bytes()]);
+  }
+
+  private static MemorySegment bytes(String hex) {
+    return MemorySegment.ofArray(HexFormat.of().parseHex(hex));
+  }
+
+  private static String hex(Compressor codec, KvShape shape, MemorySegment half) {
+    byte[] room = new byte[(int) codec.maxStoredBytes(shape)];
+    int length = (int) codec.compress(shape, half, MemorySegment.ofArray(room));
+    return HexFormat.of().formatHex(room, 0, length);
+  }
+}

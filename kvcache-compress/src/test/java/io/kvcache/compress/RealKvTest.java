@@ -1,0 +1,114 @@
+package io.kvcache.compress;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.kvcache.DType;
+import io.kvcache.KvHalf;
+import io.kvcache.KvShape;
+import io.kvcache.spi.Compressor;
+import io.kvcache.spi.MalformedDataException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+/**
+ * What the codecs make of KV that a trained model computed; {@code kvcache-bench kv-sample --out FILE} writes the
+ * sample. Bounds are about a third looser than what was measured, so that they notice a codec that got worse.
+ */
+class RealKvTest {
+  private static final String SAMPLE = "kv-sample.bin";
+
+  private static final List<Half> HALVES = new ArrayList<>();
+
+  private record Half(KvShape shape, byte[] bytes) {}
+
+  /** What one codec made of all halves of a kind. */
+  private record Score(double storedShare, double relativeError) {}
+
+  @BeforeAll
+  static void read() throws IOException {
+    try (InputStream in = RealKvTest.class.getResourceAsStream(SAMPLE)) {
+      ByteBuffer sample = ByteBuffer.wrap(in.readAllBytes()).order(ByteOrder.LITTLE_ENDIAN);
+      int halves = sample.getInt() * sample.getInt() * 2;
+      int tokens = sample.getInt();
+      int kvHeads = sample.getInt();
+      int headDim = sample.getInt();
+      for (int number = 0; number < halves; number++) {
+        KvHalf half = KvHalf.values()[number % 2];
+        KvShape shape = new KvShape(half, tokens, kvHeads, headDim, DType.BF16);
+        byte[] bytes = new byte[(int) shape.bytes()];
+        sample.get(bytes);
+        HALVES.add(new Half(shape, bytes));
+      }
+      assertEquals(0, sample.remaining(), "bytes left of the sample");
+    }
+  }
+
+  @Test
+  void losslessIsExactAndSmaller() throws MalformedDataException {
+    for (Half half : HALVES) {
+      assertArrayEquals(half.bytes, roundTrip(Compressors.lz4(), half, new long[1]));
+    }
+    assertTrue(score(Compressors.lz4(), KvHalf.KEYS).storedShare < 0.95);
+    assertTrue(score(Compressors.lz4(), KvHalf.VALUES).storedShare < 0.95);
+  }
+
+  @Test
+  void quantizationKeepsItsErrorSmall() throws MalformedDataException {
+    for (KvHalf half : KvHalf.values()) {
+      Score int8 = score(Compressors.int8(), half);
+      Score int4 = score(Compressors.int4(), half);
+      assertTrue(int8.relativeError < 0.01, half + " " + int8);
+      assertTrue(int4.relativeError < 0.15, half + " " + int4);
+      assertTrue(int8.storedShare < 0.56, half + " " + int8);
+      assertTrue(int4.storedShare < 0.33, half + " " + int4);
+    }
+  }
+
+  private static Score score(Compressor codec, KvHalf kind) throws MalformedDataException {
+    long stored = 0;
+    long plain = 0;
+    double error = 0;
+    double power = 0;
+    for (Half half : HALVES) {
+      if (half.shape.half() == kind) {
+        long[] length = new long[1];
+        float[] before = floats(half.bytes);
+        float[] after = floats(roundTrip(codec, half, length));
+        stored += length[0];
+        plain += half.bytes.length;
+        for (int at = 0; at < before.length; at++) {
+          error += Math.pow(after[at] - before[at], 2);
+          power += Math.pow(before[at], 2);
+        }
+      }
+    }
+    return new Score((double) stored / plain, Math.sqrt(error / power));
+  }
+
+  private static byte[] roundTrip(Compressor codec, Half half, long[] length) throws MalformedDataException {
+    byte[] stored = new byte[(int) codec.maxStoredBytes(half.shape)];
+    length[0] = codec.compress(half.shape, MemorySegment.ofArray(half.bytes), MemorySegment.ofArray(stored));
+    byte[] back = new byte[half.bytes.length];
+    codec.decompress(half.shape, codec.parameters(), MemorySegment.ofArray(stored).asSlice(0, length[0]),
+        MemorySegment.ofArray(back));
+    return back;
+  }
+
+  private static float[] floats(byte[] bf16) {
+    ByteBuffer in = ByteBuffer.wrap(bf16).order(ByteOrder.LITTLE_ENDIAN);
+    float[] floats = new float[bf16.length / Short.BYTES];
+    for (int at = 0; at < floats.length; at++) {
+      floats[at] = Float.intBitsToFloat(in.getShort() << Short.SIZE);
+    }
+    return floats;
+  }
+}

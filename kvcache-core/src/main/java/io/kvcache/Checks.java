@@ -1,0 +1,20 @@
+package io.kvcache;
+
+/** Argument checks whose messages name the value and its limit. */
+final class Checks {
+  private Checks() {}
+
+  static int requireBetween(int value, int least, int most, String name) {
+    if (value < least || value > most) {
+      throw new IllegalArgumentException(name + " is " + value + ", must be " + least + " to " + most);
+    }
+    return value;
+  }
+
+  static long requireBetween(long value, long least, long most, String name) {
+    if (value < least || value > most) {
+      throw new IllegalArgumentException(name + " is " + value + ", must be " + least + " to " + most);
+    }
+    return value;
+  }
+}

@@ -1,0 +1,126 @@
+package io.kvcache;
+
+import io.kvcache.placement.LruPlacement;
+import io.kvcache.spi.CacheRuntime;
+import io.kvcache.spi.Compressor;
+import io.kvcache.spi.PlacementPolicy;
+import io.kvcache.spi.Tier;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Objects;
+import java.util.Set;
+import java.util.function.Consumer;
+import java.util.function.Function;
+
+/**
+ * Assembles a {@link KvCache}. A tier given here belongs to the cache from {@link #open} on, which closes it.
+ */
+public final class KvCacheBuilder {
+  private static final int MAX_TIERS = 8;
+  private static final long MIN_STAGING_BYTES = 1 << 20;
+
+  private final Function<Settings, KvCache> opener;
+  private final KvLayout layout;
+  private final List<Tier> tiers = new ArrayList<>();
+  private final List<Compressor> compressors = new ArrayList<>();
+  private PlacementPolicy policy;
+  private Consumer<CacheEvent> listener = event -> {};
+  private Duration frequencyHalfLife = Duration.ofMinutes(10);
+  private long stagingBytes = 256L << 20;
+  private CacheRuntime runtime;
+
+  KvCacheBuilder(KvLayout layout, Function<Settings, KvCache> opener) {
+    this.layout = Objects.requireNonNull(layout, "layout");
+    this.opener = opener;
+  }
+
+  /**
+   * Everything chosen.
+   *
+   * @param layout of all namespaces
+   * @param encodedLayout the bytes the layout's fingerprint is taken of
+   * @param tiers fastest first
+   * @param compressors encodings besides raw
+   * @param policy the placement policy
+   * @param listener told of events
+   * @param frequencyHalfLife time in which a use comes to count half
+   * @param stagingBytes limit of the buffers for reads from tiers that are not addressable
+   * @param runtime clocks, threads and randomness
+   */
+  public record Settings(
+      KvLayout layout,
+      byte[] encodedLayout,
+      List<Tier> tiers,
+      List<Compressor> compressors,
+      PlacementPolicy policy,
+      Consumer<CacheEvent> listener,
+      Duration frequencyHalfLife,
+      long stagingBytes,
+      CacheRuntime runtime) {}
+
+  /** Adds a tier, slower than those added before. */
+  public KvCacheBuilder tier(Tier tier) {
+    tiers.add(Objects.requireNonNull(tier, "tier"));
+    return this;
+  }
+
+  /** Adds encodings; raw is always there. */
+  public KvCacheBuilder compressors(Compressor... more) {
+    compressors.addAll(List.of(more));
+    return this;
+  }
+
+  /** Decides where segments are and how encoded. Least recently used and raw unless set. */
+  public KvCacheBuilder policy(PlacementPolicy placementPolicy) {
+    policy = Objects.requireNonNull(placementPolicy, "policy");
+    return this;
+  }
+
+  /** Is told of events, in order, on a thread of the cache; it must not block for long. */
+  public KvCacheBuilder listener(Consumer<CacheEvent> eventListener) {
+    listener = Objects.requireNonNull(eventListener, "listener");
+    return this;
+  }
+
+  /** Time in which a use comes to count half. 10 minutes unless set. */
+  public KvCacheBuilder frequencyHalfLife(Duration halfLife) {
+    Checks.requireBetween(halfLife.toNanos(), 1, Long.MAX_VALUE, "nanoseconds of frequencyHalfLife");
+    frequencyHalfLife = halfLife;
+    return this;
+  }
+
+  /**
+   * Limit of the buffers for reads from tiers that are not addressable, allocated as needed. 256 MiB unless set; at
+   * least 1 MiB, and in any case enough for two parts of the layout.
+   */
+  public KvCacheBuilder stagingBytes(long bytes) {
+    stagingBytes = Checks.requireBetween(bytes, MIN_STAGING_BYTES, Long.MAX_VALUE, "stagingBytes");
+    return this;
+  }
+
+  /** Clocks, threads and randomness, for tests. The system's unless set. */
+  public KvCacheBuilder runtime(CacheRuntime clocksAndThreads) {
+    runtime = Objects.requireNonNull(clocksAndThreads, "runtime");
+    return this;
+  }
+
+  /**
+   * Opens the cache; what durable tiers hold of the layout is found again.
+   *
+   * @throws IllegalArgumentException when the parts do not fit together; the tiers are then not closed
+   */
+  public KvCache open() {
+    Checks.requireBetween(tiers.size(), 1, MAX_TIERS, "number of tiers");
+    Set<String> names = new HashSet<>();
+    for (Tier tier : tiers) {
+      if (!names.add(tier.name())) {
+        throw new IllegalArgumentException("two tiers are named " + tier.name());
+      }
+    }
+    return opener.apply(new Settings(layout, layout.encoded(), List.copyOf(tiers), List.copyOf(compressors),
+        policy == null ? LruPlacement.raw() : policy, listener, frequencyHalfLife, stagingBytes,
+        runtime == null ? CacheRuntime.system() : runtime));
+  }
+}

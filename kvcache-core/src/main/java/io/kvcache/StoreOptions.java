@@ -1,0 +1,47 @@
+package io.kvcache;
+
+import java.time.Duration;
+import java.util.Objects;
+
+/**
+ * How KV is to be stored.
+ *
+ * @param leastQuality a chunk that is there with at least this quality need not be stored again, 0 to 1
+ * @param waitForRoom how long to wait for room; zero answers full at once
+ * @param prefillTime how long the engine took to compute the prompt's KV, from which recompute estimates are made;
+ *     zero when not known
+ */
+public record StoreOptions(double leastQuality, Duration waitForRoom, Duration prefillTime) {
+  /** Checks every component. */
+  public StoreOptions {
+    if (!(leastQuality >= 0 && leastQuality <= 1)) {
+      throw new IllegalArgumentException("leastQuality is " + leastQuality + ", must be 0 to 1");
+    }
+    Objects.requireNonNull(waitForRoom, "waitForRoom");
+    Objects.requireNonNull(prefillTime, "prefillTime");
+    if (waitForRoom.isNegative() || prefillTime.isNegative()) {
+      throw new IllegalArgumentException(
+          "waitForRoom is " + waitForRoom + ", prefillTime " + prefillTime + ", neither may be negative");
+    }
+  }
+
+  /** Chunks that are there in any quality are left alone; no waiting. */
+  public static StoreOptions defaults() {
+    return new StoreOptions(0, Duration.ZERO, Duration.ZERO);
+  }
+
+  /** Storing again what is there with less than this quality. */
+  public StoreOptions replacingBelow(double quality) {
+    return new StoreOptions(quality, waitForRoom, prefillTime);
+  }
+
+  /** Waiting up to this long for room. */
+  public StoreOptions waitForRoom(Duration atMost) {
+    return new StoreOptions(leastQuality, atMost, prefillTime);
+  }
+
+  /** Saying how long the prefill of the whole prompt took. */
+  public StoreOptions prefillTime(Duration time) {
+    return new StoreOptions(leastQuality, waitForRoom, time);
+  }
+}

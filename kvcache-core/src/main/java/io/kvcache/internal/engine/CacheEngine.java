@@ -1,0 +1,378 @@
+package io.kvcache.internal.engine;
+
+import io.kvcache.AcquireOptions;
+import io.kvcache.CacheEvent;
+import io.kvcache.CacheEvent.DropCause;
+import io.kvcache.CacheStats;
+import io.kvcache.ChunkKey;
+import io.kvcache.KeyChain;
+import io.kvcache.KvCache;
+import io.kvcache.KvCacheBuilder.Settings;
+import io.kvcache.KvLayout;
+import io.kvcache.KvLease;
+import io.kvcache.KvReservation;
+import io.kvcache.KvReservation.Status;
+import io.kvcache.Namespace;
+import io.kvcache.StoreOptions;
+import io.kvcache.Tokens;
+import io.kvcache.internal.engine.Inventory.Claim;
+import io.kvcache.internal.engine.Inventory.Lookup;
+import io.kvcache.internal.engine.Inventory.Removed;
+import io.kvcache.internal.engine.Recovery.Recovered;
+import io.kvcache.internal.frame.Codecs;
+import io.kvcache.internal.frame.EntryNote;
+import io.kvcache.internal.frame.FramePlan;
+import io.kvcache.internal.tree.Segment;
+import io.kvcache.internal.tree.Stored;
+import io.kvcache.spi.CacheRuntime;
+import io.kvcache.spi.Compressor;
+import io.kvcache.spi.Deadline;
+import io.kvcache.spi.EntryId;
+import io.kvcache.spi.MalformedDataException;
+import io.kvcache.spi.PlacementPolicy.TierInfo;
+import io.kvcache.spi.Tier;
+import io.kvcache.spi.TierEntry;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+import java.util.function.Predicate;
+
+/**
+ * The cache: turns prompts into key chains, asks the {@link Inventory} what is stored, and hands out leases and
+ * reservations. All I/O is theirs and the {@link Migrator}'s.
+ */
+public final class CacheEngine implements KvCache {
+  private static final System.Logger LOG = System.getLogger("io.kvcache");
+  /** A segment takes at most this share of the smallest bounded local tier, so that one move is never huge. */
+  private static final long SEGMENT_SHARE = 8;
+  /** How many more keys are computed each time those computed were all found. */
+  private static final int KEY_STEP_FACTOR = 4;
+  /** How long closing waits for a move under way. */
+  private static final long LONGEST_WAIT_NANOS = 5_000_000_000L;
+
+  private final KvLayout layout;
+  private final Resources shared;
+  private final Migrator migrator;
+  private final Flusher flusher;
+
+  private CacheEngine(Settings settings) {
+    CacheRuntime runtime = settings.runtime();
+    this.layout = settings.layout();
+    Consumer<CacheEvent> events = eventsTo(settings.listener(), runtime);
+    FramePlan plan = new FramePlan(layout, settings.encodedLayout());
+    Codecs codecs = new Codecs(settings.compressors(), layout);
+    List<TierHandle> tiers = new ArrayList<>();
+    List<TierInfo> infos = new ArrayList<>();
+    for (Tier tier : settings.tiers()) {
+      tiers.add(new TierHandle(tiers.size(), tier, runtime.nanoTime(), events));
+      infos.add(new TierInfo(tier.name(), tier.usage().capacityBytes(), tier.traits()));
+    }
+    settings.policy().start(infos, codecs.numbers());
+    Inventory inventory = new Inventory(segmentChunks(infos), settings.frequencyHalfLife().toNanos(),
+        settings.policy(), runtime.nanoTime(), tiers);
+    long largestPart = 1;
+    for (int codec : codecs.numbers()) {
+      for (long bytes : plan.maxPartBytes(codecs.get(codec))) {
+        largestPart = Math.max(largestPart, bytes);
+      }
+    }
+    Staging staging = new Staging(settings.stagingBytes(), largestPart);
+    this.shared = new Resources(plan, codecs, List.copyOf(tiers), inventory, staging, runtime, events);
+    this.migrator = new Migrator(shared);
+    this.flusher = new Flusher(shared, migrator);
+  }
+
+  /** Opens a cache; for its builder. */
+  public static KvCache open(Settings settings) {
+    CacheEngine engine = new CacheEngine(settings);
+    engine.recover();
+    return engine;
+  }
+
+  private int segmentChunks(List<TierInfo> tiers) {
+    long smallest = tiers.stream().mapToLong(TierInfo::capacityBytes).min().orElseThrow();
+    return Math.clamp(smallest / SEGMENT_SHARE / layout.chunkBytes(), 1, Segment.MAX_CHUNKS);
+  }
+
+  private static Consumer<CacheEvent> eventsTo(Consumer<CacheEvent> listener, CacheRuntime runtime) {
+    return event -> {
+      try {
+        runtime.events().execute(() -> {
+          try {
+            listener.accept(event);
+          } catch (RuntimeException e) {
+            LOG.log(System.Logger.Level.WARNING, "the event listener failed on " + event, e);
+          }
+        });
+      } catch (RejectedExecutionException closing) {
+        // After the cache is closed nobody listens.
+      }
+    };
+  }
+
+  /** Finds again what durable tiers hold. A note that cannot be read is of an entry that cannot be found: removed. */
+  private void recover() {
+    List<Recovered> recovered = new ArrayList<>();
+    long nowMillis = shared.runtime.wallClock().millis();
+    for (TierHandle tier : shared.tiers) {
+      List<EntryId> unreadable = new ArrayList<>();
+      for (TierEntry entry : tier.durable() ? tier.inventory() : List.<TierEntry>of()) {
+        try {
+          EntryNote note = EntryNote.decode(entry.note());
+          long idleMillis = Math.max(0, nowMillis - note.lastUseMillis());
+          recovered.add(new Recovered(entry.id(), note, tier.index, entry.storedBytes(),
+              TimeUnit.MILLISECONDS.toNanos(idleMillis)));
+        } catch (MalformedDataException e) {
+          unreadable.add(entry.id());
+          tier.corrupt.increment();
+          shared.events.accept(new CacheEvent.Corrupt(tier.name(), entry.id().key(), e.getMessage()));
+        }
+      }
+      tier.discard(unreadable);
+    }
+    shared.inventory.restore(recovered);
+  }
+
+  private KeyChain chain(Namespace namespace, Tokens tokens) {
+    requireMine(namespace);
+    return KeyChain.of(namespace, tokens);
+  }
+
+  private void requireMine(Namespace namespace) {
+    shared.requireOpen();
+    if (!namespace.layout().equals(layout)) {
+      throw new IllegalArgumentException(
+          "namespace has layout " + namespace.layout() + ", the cache is for " + layout);
+    }
+  }
+
+  private static List<ChunkKey> allKeys(KeyChain chain) {
+    List<ChunkKey> keys = new ArrayList<>(chain.chunks());
+    for (int chunk = 0; chunk < chain.chunks(); chunk++) {
+      keys.add(chain.key(chunk));
+    }
+    return keys;
+  }
+
+  private Predicate<Stored> ofQuality(double least) {
+    return stored -> {
+      Compressor compressor = shared.codecs.find(stored.codec());
+      return compressor != null
+          && (compressor.fidelity().exact() || (least < 1 && compressor.nominalQuality() >= least));
+    };
+  }
+
+  @Override
+  public KvLease acquire(Namespace namespace, Tokens tokens, AcquireOptions options) {
+    Objects.requireNonNull(options, "options");
+    KeyChain chain = chain(namespace, tokens);
+    Deadline deadline = Deadline.after(nanos(options.deadline()), shared.runtime.nanoTime());
+    Predicate<Stored> usable = ofQuality(options.leastQuality())
+        .and(stored -> shared.tiers.get(stored.tier()).available());
+    long seen = options.awaitPending() ? shared.inventory.changes() : 0;
+    Lookup found = lookup(chain, usable);
+    while (options.awaitPending() && found.pending() && !shared.closed()
+        && shared.inventory.awaitChange(seen, deadline.remainingNanos())) {
+      release(found);
+      seen = shared.inventory.changes();
+      found = lookup(chain, usable);
+    }
+    Lease lease = new Lease(shared, found.chunks(), deadline);
+    shared.counters.lookups.increment();
+    shared.counters.requestedTokens.add(tokens.length());
+    shared.counters.hitTokens.add(lease.tokens());
+    shared.events.accept(new CacheEvent.LookedUp(lease.tokens(), tokens.length()));
+    if (shared.inventory.wishesWaiting()) {
+      migrator.wake();
+    }
+    return lease;
+  }
+
+  /** Computes keys only as far as chunks are found, so that a miss is cheap however long the prompt. */
+  private Lookup lookup(KeyChain chain, Predicate<Stored> usable) {
+    List<ChunkKey> keys = new ArrayList<>();
+    int wanted = 1;
+    while (true) {
+      while (keys.size() < Math.min(wanted, chain.chunks())) {
+        keys.add(chain.key(keys.size()));
+      }
+      boolean more = keys.size() < chain.chunks();
+      Lookup found = shared.inventory.lookup(chain.root(), keys, more, usable);
+      if (found.complete()) {
+        return found;
+      }
+      wanted = keys.size() * KEY_STEP_FACTOR;
+    }
+  }
+
+  private void release(Lookup found) {
+    if (!found.chunks().isEmpty()) {
+      shared.inventory.release(found.chunks().getLast().position().below());
+    }
+  }
+
+  private static long nanos(Duration duration) {
+    return duration.compareTo(Duration.ofNanos(Long.MAX_VALUE)) >= 0 ? Long.MAX_VALUE : duration.toNanos();
+  }
+
+  @Override
+  public KvReservation reserve(Namespace namespace, Tokens tokens, StoreOptions options) {
+    Objects.requireNonNull(options, "options");
+    List<ChunkKey> keys = allKeys(chain(namespace, tokens));
+    ChunkKey root = KeyChain.root(namespace);
+    if (!options.prefillTime().isZero()) {
+      shared.recompute.observe(tokens.length(), options.prefillTime().toNanos());
+    }
+    Object owner = new Object();
+    Claim claim = shared.inventory.claim(root, keys, owner, ofQuality(options.leastQuality()));
+    if (claim.first() == keys.size()) {
+      return new Reservation.Unreserved(Status.STORED);
+    }
+    if (claim.missing().length == 0) {
+      return new Reservation.Unreserved(Status.PENDING);
+    }
+    if (claim.placement().isEmpty()) {
+      return new Reservation.Unreserved(Status.DECLINED);
+    }
+    List<ChunkKey> upToLast = List.copyOf(keys.subList(0, claim.first() + claim.missing().length));
+    Reservation reservation = new Reservation(shared, root, upToLast, claim);
+    Deadline deadline = Deadline.after(nanos(options.waitForRoom()), shared.runtime.nanoTime());
+    if (claimRoom(reservation, deadline)) {
+      migrator.wake();
+      return reservation;
+    }
+    reservation.close();
+    if (reservation.fits()) {
+      reservation.wantRoom(migrator);
+    }
+    shared.counters.rejected.increment();
+    return new Reservation.Unreserved(Status.FULL);
+  }
+
+  private boolean claimRoom(Reservation reservation, Deadline deadline) {
+    try {
+      while (reservation.fits()) {
+        long seen = shared.inventory.changes();
+        if (reservation.claimRoom()) {
+          return true;
+        }
+        reservation.wantRoom(migrator);
+        if (shared.closed() || !shared.inventory.awaitChange(seen, deadline.remainingNanos())) {
+          return false;
+        }
+      }
+      return false;
+    } catch (RuntimeException e) {
+      reservation.close();
+      throw e;
+    }
+  }
+
+  @Override
+  public void prefetch(Namespace namespace, Tokens tokens) {
+    KeyChain chain = chain(namespace, tokens);
+    if (chain.chunks() > 0) {
+      shared.inventory.wishFor(chain.root(), allKeys(chain));
+      migrator.wake();
+    }
+  }
+
+  @Override
+  public int remove(Namespace namespace, Tokens tokens) throws IOException {
+    KeyChain chain = chain(namespace, tokens);
+    return chain.chunks() == 0 ? 0 : erase(shared.inventory.removeContext(chain.root(), allKeys(chain)));
+  }
+
+  @Override
+  public int clear(Namespace namespace) throws IOException {
+    requireMine(namespace);
+    return erase(shared.inventory.removeNamespace(KeyChain.root(namespace)));
+  }
+
+  private int erase(Removed removed) throws IOException {
+    IOException problem = Tasks.onIo(shared.runtime, () -> eraseFromTiers(removed));
+    throwUnlessClosed(problem);
+    return removed.chunks();
+  }
+
+  private IOException eraseFromTiers(Removed removed) {
+    // A move that began before may still write what was just removed; it takes it back itself when it sees that.
+    migrator.settle();
+    IOException problem = null;
+    for (TierHandle tier : shared.tiers) {
+      List<EntryId> ids = removed.entries().getOrDefault(tier.index, List.of());
+      try {
+        tier.remove(ids);
+        if (!ids.isEmpty()) {
+          shared.events.accept(new CacheEvent.Dropped(tier.name(), ids.size(), DropCause.REMOVED));
+        }
+      } catch (IOException e) {
+        problem = e;
+      }
+    }
+    return problem;
+  }
+
+  @Override
+  public Flushed flush() throws IOException {
+    shared.requireOpen();
+    Flusher.Outcome outcome = flusher.flush();
+    throwUnlessClosed(outcome.problem());
+    return outcome.flushed();
+  }
+
+  /** What fails because the tiers were closed meanwhile is no fault of theirs. */
+  private void throwUnlessClosed(IOException problem) throws IOException {
+    if (problem != null) {
+      shared.requireOpen();
+      throw problem;
+    }
+  }
+
+  @Override
+  public CacheStats stats() {
+    Counters counters = shared.counters;
+    return new CacheStats(counters.lookups.sum(), counters.requestedTokens.sum(), counters.hitTokens.sum(),
+        counters.storedTokens.sum(), counters.rejected.sum(), counters.openLeases.get(),
+        counters.openReservations.get(), shared.staging.taken(), shared.inventory.segments(),
+        shared.inventory.chunks(),
+        shared.tiers.stream().map(TierHandle::stats).toList(),
+        counters.loads(tier -> shared.tiers.get(tier).name(), codec -> shared.codecs.get(codec).name()));
+  }
+
+  @Override
+  public void close() {
+    synchronized (this) {
+      if (shared.closed()) {
+        return;
+      }
+      shared.close();
+    }
+    shared.inventory.wakeAll();
+    migrator.settleWithin(LONGEST_WAIT_NANOS);
+    shared.runtime.onClose().run();
+    shared.staging.close();
+    RuntimeException problem = null;
+    for (TierHandle tier : shared.tiers) {
+      try {
+        tier.close();
+      } catch (IOException | RuntimeException e) {
+        problem = new IllegalStateException("tier " + tier.name() + " could not be closed cleanly", e);
+      }
+    }
+    int leases = shared.counters.openLeases.get();
+    int reservations = shared.counters.openReservations.get();
+    if (leases + reservations > 0) {
+      throw new IllegalStateException(
+          leases + " leases and " + reservations + " reservations were open when the cache was closed");
+    }
+    if (problem != null) {
+      throw problem;
+    }
+  }
+}

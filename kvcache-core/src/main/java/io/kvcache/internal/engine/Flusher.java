@@ -1,0 +1,106 @@
+package io.kvcache.internal.engine;
+
+import io.kvcache.KvCache.Flushed;
+import io.kvcache.internal.engine.Inventory.Resident;
+import io.kvcache.internal.tree.Segment;
+import io.kvcache.internal.tree.Stored;
+import io.kvcache.spi.EntryId;
+import io.kvcache.spi.Placement;
+import java.io.IOException;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/** Gets what is only in memory into a durable tier. */
+final class Flusher {
+  private final Resources shared;
+  private final Migrator migrator;
+
+  Flusher(Resources shared, Migrator migrator) {
+    this.shared = shared;
+    this.migrator = migrator;
+  }
+
+  /**
+   * What a flush came to.
+   *
+   * @param flushed what now survives power loss; null when there was a problem
+   * @param problem why nothing is promised; null when all went well
+   */
+  record Outcome(Flushed flushed, IOException problem) {}
+
+  Outcome flush() {
+    return Tasks.onIo(shared.runtime, this::run);
+  }
+
+  private Outcome run() {
+    Optional<TierHandle> durable = shared.tiers.stream().filter(TierHandle::durable).findFirst();
+    try {
+      durable.ifPresent(this::copyDown);
+      // Counted first: what is committed after this may come too late for the tiers' flush.
+      Flushed flushed = count();
+      for (TierHandle tier : shared.tiers) {
+        if (tier.durable()) {
+          tier.sweep();
+          tier.flush(notes(tier));
+        }
+      }
+      return new Outcome(flushed, null);
+    } catch (IOException e) {
+      return new Outcome(null, e);
+    }
+  }
+
+  /** A segment as it was when the flush began. */
+  private record Candidate(Segment segment, long lastUse, int firstChunk) {}
+
+  /** Most recently used first: when not everything fits, what goes first is what is needed soonest. */
+  private void copyDown(TierHandle target) {
+    List<Candidate> candidates = shared.inventory.collect(
+        segment -> new Candidate(segment, segment.lastUseNanos(), segment.firstChunk()));
+    candidates.sort(Comparator.comparingLong((Candidate candidate) -> -candidate.lastUse)
+        .thenComparingInt(Candidate::firstChunk));
+    for (Candidate candidate : candidates) {
+      int codec = shared.inventory.persistAs(candidate.segment, target.index);
+      for (TierHandle from : shared.tiers) {
+        if (!from.durable()) {
+          migrator.transfer(candidate.segment, from.index, new Placement(target.index, codec), true,
+              candidate.lastUse);
+        }
+      }
+    }
+  }
+
+  /** Fresh notes for everything in a tier: recency and frequency change without anything being written. */
+  private Map<EntryId, byte[]> notes(TierHandle tier) {
+    long nowMillis = shared.runtime.wallClock().millis();
+    Map<EntryId, byte[]> notes = new HashMap<>();
+    for (Segment segment : shared.inventory.collect(each -> each)) {
+      for (Resident chunk : shared.inventory.residentsOf(segment)) {
+        for (Stored stored : chunk.stored()) {
+          if (stored.tier() == tier.index) {
+            notes.put(new EntryId(chunk.key(), stored.variantClass()),
+                shared.inventory.note(chunk, stored, nowMillis).encode());
+          }
+        }
+      }
+    }
+    return notes;
+  }
+
+  private Flushed count() {
+    long durable = 0;
+    long all = 0;
+    for (Segment segment : shared.inventory.collect(each -> each)) {
+      for (Resident chunk : shared.inventory.residentsOf(segment)) {
+        boolean survives =
+            chunk.stored().stream().anyMatch(stored -> shared.tiers.get(stored.tier()).durable());
+        durable += survives ? 1 : 0;
+        all += chunk.stored().isEmpty() ? 0 : 1;
+      }
+    }
+    return new Flushed(durable, all - durable);
+  }
+}

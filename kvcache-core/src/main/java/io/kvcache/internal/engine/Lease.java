@@ -1,0 +1,253 @@
+package io.kvcache.internal.engine;
+
+import io.kvcache.Fidelity;
+import io.kvcache.KvHalf;
+import io.kvcache.KvLease;
+import io.kvcache.LayerSpec;
+import io.kvcache.internal.engine.Inventory.Found;
+import io.kvcache.internal.engine.Source.Fetched;
+import io.kvcache.internal.frame.FrameReader;
+import io.kvcache.internal.tree.Segment;
+import io.kvcache.internal.tree.Stored;
+import io.kvcache.spi.Compressor;
+import io.kvcache.spi.Deadline;
+import io.kvcache.spi.EntryId;
+import io.kvcache.spi.MalformedDataException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+
+/** Chunks held for one reader. */
+final class Lease implements KvLease {
+  private static final int VIEW_ALIGNMENT = 64;
+
+  private final Resources shared;
+  private final List<Found> chunks;
+  private final List<Source> sources = new ArrayList<>();
+  private final Segment held;
+  private final Deadline deadline;
+  private final PartLoads loads;
+  private final int chunkTokens;
+  private final int leasedChunks;
+  private volatile int usable;
+  private boolean closed;
+
+  /** Takes over what the look-up holds; chunks whose memory is gone by now end the lease before them. */
+  Lease(Resources shared, List<Found> chunks, Deadline deadline) {
+    this.shared = shared;
+    this.chunks = chunks;
+    this.deadline = deadline;
+    this.chunkTokens = shared.plan.layout().chunkTokens();
+    this.held = chunks.isEmpty() ? null : chunks.getLast().position().below();
+    for (Found found : chunks) {
+      EntryId id = new EntryId(found.key(), found.stored().variantClass());
+      Source source = Source.open(shared, id, found.stored());
+      if (source == null) {
+        shared.missing(found.position(), id, found.stored());
+        break;
+      }
+      sources.add(source);
+      shared.counters.leased(found.stored().tier(), found.stored().codec());
+    }
+    this.usable = sources.size();
+    this.leasedChunks = usable;
+    this.loads = new PartLoads(shared, sources, deadline);
+    shared.counters.openLeases.incrementAndGet();
+  }
+
+  @Override
+  public int tokens() {
+    return usable * chunkTokens;
+  }
+
+  @Override
+  public Fidelity fidelity() {
+    Compressor worst = null;
+    for (Source source : sources.subList(0, usable)) {
+      Compressor codec = shared.codecs.get(source.stored().codec());
+      worst = worst == null || codec.nominalQuality() < worst.nominalQuality() ? codec : worst;
+    }
+    return worst == null ? Fidelity.EXACT : worst.fidelity();
+  }
+
+  @Override
+  public List<Run> runs() {
+    List<Run> runs = new ArrayList<>();
+    int first = 0;
+    long bytes = 0;
+    for (int chunk = 0; chunk < usable; chunk++) {
+      Stored stored = sources.get(chunk).stored();
+      bytes += stored.bytes();
+      boolean last = chunk + 1 == usable || !alike(stored, sources.get(chunk + 1).stored());
+      if (last) {
+        Compressor codec = shared.codecs.get(stored.codec());
+        runs.add(new Run(first * chunkTokens, (chunk + 1 - first) * chunkTokens,
+            shared.tiers.get(stored.tier()).name(), codec.name(), codec.fidelity(), bytes));
+        first = chunk + 1;
+        bytes = 0;
+      }
+    }
+    return runs;
+  }
+
+  private static boolean alike(Stored one, Stored other) {
+    return one.tier() == other.tier() && one.codec() == other.codec();
+  }
+
+  @Override
+  public int read(int layer, MemorySegment keys, MemorySegment values) {
+    LayerSpec spec = shared.plan.layout().layer(Objects.checkIndex(layer, shared.plan.layers()));
+    long keyBytes = (long) chunkTokens * spec.keyRowBytes();
+    long valueBytes = (long) chunkTokens * spec.valueRowBytes();
+    requireRoom(keys, keyBytes * usable, "keys");
+    requireRoom(values, valueBytes * usable, "values");
+    forEachChunk(layer, 0, usable, (chunk, reader, part) -> {
+      long stored = reader.decode(part, layer, KvHalf.KEYS, keys.asSlice(chunk * keyBytes, keyBytes))
+          + reader.decode(part, layer, KvHalf.VALUES, values.asSlice(chunk * valueBytes, valueBytes));
+      count(chunk, stored);
+    });
+    return tokens();
+  }
+
+  private static void requireRoom(MemorySegment segment, long least, String name) {
+    if (segment.byteSize() < least) {
+      throw new IllegalArgumentException(
+          name + " have " + segment.byteSize() + " bytes, must be at least " + least);
+    }
+    if (least > 0 && segment.isReadOnly()) {
+      throw new IllegalArgumentException(name + " are read-only");
+    }
+  }
+
+  private void count(int chunk, long bytes) {
+    Stored stored = sources.get(chunk).stored();
+    shared.counters.loaded(stored.tier(), stored.codec(), bytes);
+    if (sources.get(chunk).inPlace()) {
+      shared.tiers.get(stored.tier()).bytesRead.add(bytes);
+    }
+  }
+
+  /** Something done with the part that holds one layer of one chunk. */
+  private interface Step {
+    void take(int chunk, FrameReader reader, MemorySegment part) throws MalformedDataException;
+  }
+
+  /** Takes the step for chunks in order; the first that cannot be used ends the lease before it. */
+  private void forEachChunk(int layer, int from, int to, Step step) {
+    requireOpen();
+    int part = shared.plan.partOf(layer);
+    boolean again = layer + 1 < shared.plan.layers() && shared.plan.partOf(layer + 1) == part;
+    loads.turnTo(part, from, to);
+    for (int chunk = from; chunk < Math.min(to, usable); chunk++) {
+      if (deadline.expired() || shared.closed() || !take(chunk, part, to, step)) {
+        usable = chunk;
+      }
+      loads.used(chunk, again);
+    }
+    loads.passOver(again);
+  }
+
+  private boolean take(int chunk, int part, int to, Step step) {
+    Source source = sources.get(chunk);
+    Found found = chunks.get(chunk);
+    try {
+      if (source.inPlace()) {
+        MemorySegment bytes = source.part(part);
+        long start = shared.runtime.nanoTime().getAsLong();
+        step.take(chunk, source.reader(), bytes);
+        shared.tiers.get(found.stored().tier()).loads.observe(
+            found.stored().bytes() / shared.plan.layers(), shared.runtime.nanoTime().getAsLong() - start);
+        return true;
+      }
+      Fetched fetched = loads.await(chunk, to);
+      if (fetched.malformed() != null) {
+        throw fetched.malformed();
+      }
+      if (fetched.problem() == Source.Problem.MISSING) {
+        shared.missing(found.position(), source.id(), found.stored());
+      }
+      if (fetched.problem() != null) {
+        return false;
+      }
+      step.take(chunk, source.reader(), fetched.buffer().segment());
+      return true;
+    } catch (MalformedDataException e) {
+      shared.corrupt(found.position(), source.id(), found.stored(), e);
+      return false;
+    } catch (IllegalStateException e) {
+      // The cache was closed under the lease and its memory is gone: a miss like any other.
+      if (!shared.closed()) {
+        throw e;
+      }
+      return false;
+    }
+  }
+
+  @Override
+  public List<KvView> view(Run run, int layer) {
+    LayerSpec spec = shared.plan.layout().layer(Objects.checkIndex(layer, shared.plan.layers()));
+    int from = run.firstToken() / chunkTokens;
+    int to = from + run.tokens() / chunkTokens;
+    if (run.firstToken() < 0 || run.tokens() < 0 || to > leasedChunks) {
+      throw new IllegalArgumentException(run + " is not a run of this lease of " + leasedChunks + " chunks");
+    }
+    List<KvView> views = new ArrayList<>(to - from);
+    forEachChunk(layer, from, to, (chunk, reader, part) -> views.add(new KvView(
+        chunk * chunkTokens, chunkTokens,
+        viewHalf(chunk, reader, part, layer, spec, KvHalf.KEYS),
+        viewHalf(chunk, reader, part, layer, spec, KvHalf.VALUES))));
+    return views;
+  }
+
+  private MemorySegment viewHalf(int chunk, FrameReader reader, MemorySegment part, int layer, LayerSpec spec,
+      KvHalf half) throws MalformedDataException {
+    if (sources.get(chunk).inPlace() && reader.raw()) {
+      MemorySegment stored = reader.stored(part, layer, half);
+      count(chunk, stored.byteSize());
+      return stored.asReadOnly();
+    }
+    // Decoded views are the exception; the garbage collector frees them, so that closing stays cheap.
+    MemorySegment decoded = Arena.ofAuto().allocate((long) chunkTokens * spec.rowBytes(half), VIEW_ALIGNMENT);
+    count(chunk, reader.decode(part, layer, half, decoded));
+    return decoded.asReadOnly();
+  }
+
+  @Override
+  public Duration loadEstimate() {
+    double nanos = 0;
+    for (Source source : sources.subList(0, usable)) {
+      nanos += shared.tiers.get(source.stored().tier()).loads.estimateNanos(source.stored().bytes());
+    }
+    return Duration.ofNanos((long) nanos);
+  }
+
+  @Override
+  public Optional<Duration> recomputeEstimate() {
+    return shared.recompute.observed()
+        ? Optional.of(Duration.ofNanos((long) shared.recompute.estimateNanos(tokens())))
+        : Optional.empty();
+  }
+
+  private void requireOpen() {
+    if (closed) {
+      throw new IllegalStateException("the lease is closed");
+    }
+  }
+
+  @Override
+  public synchronized void close() {
+    if (!closed) {
+      closed = true;
+      loads.discardAll();
+      sources.forEach(Source::close);
+      if (held != null) {
+        shared.inventory.release(held);
+      }
+      shared.counters.openLeases.decrementAndGet();
+    }
+  }
+}

@@ -1,0 +1,394 @@
+package io.kvcache.internal.engine;
+
+import io.kvcache.CacheEvent;
+import io.kvcache.KvHalf;
+import io.kvcache.LayerSpec;
+import io.kvcache.internal.engine.Inventory.Resident;
+import io.kvcache.internal.engine.Source.Fetched;
+import io.kvcache.internal.frame.FrameHeader;
+import io.kvcache.internal.frame.FrameReader;
+import io.kvcache.internal.frame.FrameWriter;
+import io.kvcache.internal.tree.Segment;
+import io.kvcache.internal.tree.Stored;
+import io.kvcache.spi.Compressor;
+import io.kvcache.spi.Deadline;
+import io.kvcache.spi.EntryId;
+import io.kvcache.spi.MalformedDataException;
+import io.kvcache.spi.Move;
+import io.kvcache.spi.Placement;
+import io.kvcache.spi.TierWrite;
+import io.kvcache.spi.VariantClass;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.stream.LongStream;
+
+/**
+ * Carries out what the policy decides: copy, verify, publish, then delete. Readers are never blocked; a crash at any
+ * point leaves the source, the copy, or both. One move at a time.
+ */
+final class Migrator {
+  /** A tier this full is relieved in the background, so that new KV finds room without waiting for a copy. */
+  private static final double HIGH_WATERMARK = 0.95;
+  private static final double LOW_WATERMARK = 0.90;
+  /** Evict whatever the policy says, however recently it was used. */
+  static final long EVICT_ANY = Long.MAX_VALUE;
+
+  private final Resources shared;
+  private final ReentrantLock oneAtATime = new ReentrantLock();
+  private final AtomicBoolean scheduled = new AtomicBoolean();
+
+  Migrator(Resources shared) {
+    this.shared = shared;
+  }
+
+  /** Has the background look after what the policy wishes, and after full tiers, soon. */
+  void wake() {
+    if (!shared.closed() && scheduled.compareAndSet(false, true)) {
+      try {
+        shared.runtime.background().execute(this::work);
+      } catch (RejectedExecutionException closing) {
+        scheduled.set(false);
+      }
+    }
+  }
+
+  /** As {@link #wake}, and has room made for a reservation that found none. */
+  void wakeFor(TierHandle tier, long bytes) {
+    tier.wanted.accumulateAndGet(bytes, Math::max);
+    wake();
+  }
+
+  private void work() {
+    scheduled.set(false);
+    for (TierHandle tier : shared.tiers) {
+      tier.sweep();
+      long wanted = tier.wanted.getAndSet(0);
+      if (wanted > tier.usage().freeBytes()) {
+        free(tier, wanted - tier.usage().freeBytes());
+      }
+    }
+    for (Move move : shared.inventory.takeWishes()) {
+      carryOut(move);
+    }
+    for (int tier = 0; tier + 1 < shared.tiers.size(); tier++) {
+      relieve(shared.tiers.get(tier));
+    }
+  }
+
+  private void relieve(TierHandle tier) {
+    long capacity = tier.usage().capacityBytes();
+    long used = tier.usage().usedBytes();
+    if (capacity < Long.MAX_VALUE && used > capacity * HIGH_WATERMARK) {
+      free(tier, (long) (used - capacity * LOW_WATERMARK));
+    }
+  }
+
+  private boolean free(TierHandle tier, long bytes) {
+    return free(tier, bytes, EVICT_ANY);
+  }
+
+  /** Frees room for {@code bytes} in a tier by whatever the policy plans; whether anything was freed. */
+  private boolean free(TierHandle tier, long bytes, long usedBefore) {
+    boolean freed = false;
+    for (Move move : shared.inventory.plan(tier.index, Math.max(1, bytes), usedBefore)) {
+      boolean done = carryOut(move);
+      if (!done && !shared.closed()
+          && move instanceof Move.Transfer(var segment, int from, Placement to, boolean keeps)
+          && !keeps && !segment.hasChildren()) {
+        // Where the next tier is broken, or full of what cannot go, this one must not seize up too.
+        done = shared.drop((Segment) segment, shared.tiers.get(from));
+      }
+      freed |= done;
+    }
+    return freed;
+  }
+
+  private boolean carryOut(Move move) {
+    if (shared.closed()) {
+      return false;
+    }
+    return switch (move) {
+      case Move.Drop(var segment, int tier) -> shared.drop((Segment) segment, shared.tiers.get(tier));
+      case Move.Transfer(var segment, int from, Placement to, boolean keepSource) ->
+          transfer((Segment) segment, from, to, keepSource, EVICT_ANY) > 0;
+    };
+  }
+
+  /**
+   * Copies a segment's chunks, or moves them.
+   *
+   * @param usedBefore what was last used before this time may be evicted from the target
+   * @return chunks that are in the target now and were not before, or are in the source no more
+   */
+  int transfer(Segment segment, int from, Placement to, boolean keepSource, long usedBefore) {
+    oneAtATime.lock();
+    try {
+      List<Resident> chunks = shared.inventory.beginMove(segment);
+      if (chunks.isEmpty()) {
+        return 0;
+      }
+      int firstChunk = chunks.getFirst().position().chunk();
+      try {
+        List<Resident> there = new ArrayList<>();
+        int copied = copyAll(chunks, from, to, usedBefore, there);
+        List<EntryId> left = keepSource ? List.of() : shared.inventory.vacate(there, from, true);
+        shared.tiers.get(from).discard(left);
+        if (copied > 0) {
+          shared.events.accept(new CacheEvent.Moved(shared.tiers.get(from).name(),
+              shared.tiers.get(to.tier()).name(), shared.codecs.get(to.codec()).name(), copied,
+              left.isEmpty()));
+        }
+        return Math.max(copied, left.size());
+      } finally {
+        shared.inventory.endMove(segment, firstChunk);
+      }
+    } finally {
+      oneAtATime.unlock();
+    }
+  }
+
+  /** As {@link #settle}, but not for ever: a medium may hang. */
+  void settleWithin(long nanos) {
+    try {
+      if (oneAtATime.tryLock(nanos, TimeUnit.NANOSECONDS)) {
+        oneAtATime.unlock();
+      }
+    } catch (InterruptedException interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  /** Waits until no move is under way: entries written by one that started before are then published or gone. */
+  void settle() {
+    oneAtATime.lock();
+    oneAtATime.unlock();
+  }
+
+  /** Copies chunks from the first on, as far as it goes; adds those that are in the target then to {@code there}. */
+  private int copyAll(List<Resident> chunks, int from, Placement to, long usedBefore, List<Resident> there) {
+    int copied = 0;
+    for (Resident chunk : chunks) {
+      Stored source = best(chunk, from);
+      if (source == null || shared.codecs.find(source.codec()) == null) {
+        continue;
+      }
+      int codec = source.variantClass() == VariantClass.FULL ? to.codec() : source.codec();
+      boolean present = chunk.stored().stream()
+          .anyMatch(stored -> stored.tier() == to.tier()
+              && stored.variantClass() == shared.codecs.variantClass(codec));
+      if (!present) {
+        if (shared.closed() || !copy(chunk, source, new Placement(to.tier(), codec), usedBefore)) {
+          return copied;
+        }
+        copied++;
+      }
+      there.add(chunk);
+    }
+    return copied;
+  }
+
+  private static Stored best(Resident chunk, int tier) {
+    Stored best = null;
+    for (Stored stored : chunk.stored()) {
+      if (stored.tier() == tier && (best == null || stored.variantClass() == VariantClass.FULL)) {
+        best = stored;
+      }
+    }
+    return best;
+  }
+
+  private boolean copy(Resident chunk, Stored stored, Placement to, long usedBefore) {
+    EntryId id = new EntryId(chunk.key(), stored.variantClass());
+    try (Source source = Source.open(shared, id, stored)) {
+      if (source == null) {
+        shared.missing(chunk.position(), id, stored);
+        return false;
+      }
+      Stored copy = stored.codec() == to.codec()
+          ? copyVerbatim(chunk, source, to, usedBefore)
+          : encode(chunk, source, to, usedBefore);
+      if (copy == null) {
+        return false;
+      }
+      if (!shared.inventory.place(chunk.position(), copy)) {
+        shared.tiers.get(to.tier()).discard(List.of(new EntryId(chunk.key(), copy.variantClass())));
+        return false;
+      }
+      return true;
+    } catch (MalformedDataException e) {
+      shared.corrupt(chunk.position(), id, stored, e);
+      return false;
+    }
+  }
+
+  /** Copies a frame as it is, each part verified on the way. */
+  private Stored copyVerbatim(Resident chunk, Source source, Placement to, long usedBefore)
+      throws MalformedDataException {
+    try (Parts parts = new Parts(chunk, source)) {
+      if (!parts.read(1)) {
+        return null;
+      }
+      FrameReader reader = source.reader();
+      long[] bytes = new long[shared.plan.parts()];
+      for (int part = 0; part < bytes.length; part++) {
+        bytes[part] = reader.header().partBytes(part);
+      }
+      // Making room may take buffers of its own.
+      parts.giveBack();
+      TierHandle tier = shared.tiers.get(to.tier());
+      Optional<TierWrite> claimed = claim(tier, chunk, source.stored(), source.id(), bytes, usedBefore);
+      if (claimed.isEmpty()) {
+        return null;
+      }
+      try (TierWrite write = claimed.get()) {
+        reader.header().copyTo(write.part(0));
+        for (int part = 1; part < bytes.length; part++) {
+          if (!parts.read(part)) {
+            return null;
+          }
+          reader.verifyPart(parts.segment(), part);
+          MemorySegment.copy(parts.segment(), 0, write.part(part), 0, bytes[part]);
+        }
+        long total = LongStream.of(bytes).sum();
+        boolean committed = tier.commit(() -> commit(write, bytes, total));
+        return committed
+            ? new Stored(to.tier(), to.codec(), source.id().variantClass(), source.stored().generation(),
+                total)
+            : null;
+      }
+    }
+  }
+
+  private static long commit(TierWrite write, long[] bytes, long total) throws IOException {
+    write.commit(bytes);
+    return total;
+  }
+
+  /** Encodes anew, from exact bytes. */
+  private Stored encode(Resident chunk, Source source, Placement to, long usedBefore)
+      throws MalformedDataException {
+    Compressor compressor = shared.codecs.get(to.codec());
+    EntryId id = new EntryId(chunk.key(), shared.codecs.variantClass(to.codec()));
+    boolean lossy = id.variantClass() == VariantClass.SERVING;
+    long generation = lossy ? shared.nextGeneration() : source.stored().generation();
+    long[] most = shared.plan.maxPartBytes(compressor);
+    Stored planned =
+        new Stored(to.tier(), to.codec(), id.variantClass(), generation, LongStream.of(most).sum());
+    TierHandle tier = shared.tiers.get(to.tier());
+    Optional<TierWrite> claimed = claim(tier, chunk, planned, id, most, usedBefore);
+    if (claimed.isEmpty()) {
+      return null;
+    }
+    try (FrameWriter writer = new FrameWriter(shared.plan, compressor, claimed.get());
+        Parts parts = new Parts(chunk, source);
+        Staging.Buffer scratch = shared.staging.take(Deadline.never())) {
+      if (scratch == null) {
+        return null;
+      }
+      for (int layer = 0; layer < shared.plan.layers(); layer++) {
+        if (!parts.read(shared.plan.partOf(layer))) {
+          return null;
+        }
+        encodeLayer(source.reader(), parts.segment(), layer, scratch.segment(), writer);
+      }
+      FrameHeader parent = source.reader().header();
+      writer.requireContentOf(parent);
+      FrameHeader.Fields fields = new FrameHeader.Fields(id, generation, chunk.root(), chunk.previous(),
+          chunk.position().chunk(), to.codec(), compressor.parameters(), shared.runtime.wallClock().millis(),
+          parent.expiryMillis(), lossy ? source.stored().generation() : parent.parentGeneration());
+      long[] bytes = new long[1];
+      boolean committed = tier.commit(() -> bytes[0] = writer.commit(fields));
+      return committed ? new Stored(to.tier(), to.codec(), id.variantClass(), generation, bytes[0]) : null;
+    }
+  }
+
+  private void encodeLayer(FrameReader reader, MemorySegment part, int layer, MemorySegment scratch,
+      FrameWriter writer) throws MalformedDataException {
+    LayerSpec spec = shared.plan.layout().layer(layer);
+    for (KvHalf half : KvHalf.values()) {
+      long bytes = (long) spec.rowBytes(half) * shared.plan.layout().chunkTokens();
+      MemorySegment plain = scratch.asSlice(0, bytes);
+      reader.decode(part, layer, half, plain);
+      writer.encode(layer, half, plain);
+    }
+  }
+
+  private Optional<TierWrite> claim(TierHandle tier, Resident chunk, Stored stored, EntryId id, long[] bytes,
+      long usedBefore) {
+    byte[] note = shared.inventory.note(chunk, stored, shared.runtime.wallClock().millis()).encode();
+    Optional<TierWrite> write = shared.create(tier, id, note, bytes, usedBefore);
+    if (write.isEmpty() && tier.index + 1 < shared.tiers.size() && tier.mayHold(id)
+        && free(tier, LongStream.of(bytes).sum(), usedBefore)) {
+      write = shared.create(tier, id, note, bytes, usedBefore);
+    }
+    return write;
+  }
+
+  /** The parts of a source, one at a time. */
+  private final class Parts implements AutoCloseable {
+    private final Resident chunk;
+    private final Source source;
+    private int number;
+    private MemorySegment segment;
+    private Fetched fetched;
+
+    Parts(Resident chunk, Source source) {
+      this.chunk = chunk;
+      this.source = source;
+    }
+
+    /** Gets a part; false when it cannot be had. */
+    boolean read(int part) throws MalformedDataException {
+      if (number == part) {
+        return true;
+      }
+      giveBack();
+      if (source.inPlace()) {
+        segment = source.part(part);
+      } else {
+        Staging.Buffer buffer = shared.staging.take(Deadline.never());
+        if (buffer == null) {
+          return false;
+        }
+        fetched = source.fetch(part, buffer, Deadline.never());
+        if (fetched.malformed() != null) {
+          throw fetched.malformed();
+        }
+        if (fetched.problem() == Source.Problem.MISSING) {
+          shared.missing(chunk.position(), source.id(), source.stored());
+        }
+        if (fetched.problem() != null) {
+          return false;
+        }
+        segment = fetched.buffer().segment();
+      }
+      number = part;
+      return true;
+    }
+
+    MemorySegment segment() {
+      return segment;
+    }
+
+    /** Gives the buffer back; the next {@link #read} gets one again. */
+    void giveBack() {
+      number = 0;
+      if (fetched != null) {
+        fetched.close();
+        fetched = null;
+      }
+    }
+
+    @Override
+    public void close() {
+      giveBack();
+    }
+  }
+}

@@ -1,0 +1,63 @@
+package io.kvcache.internal.engine;
+
+import io.kvcache.ChunkKey;
+import io.kvcache.internal.frame.EntryNote;
+import io.kvcache.internal.tree.Position;
+import io.kvcache.internal.tree.PrefixTree;
+import io.kvcache.internal.tree.Stored;
+import io.kvcache.spi.EntryId;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Puts what durable tiers hold back into the prefix tree: first every chunk behind the one it follows, then the
+ * entries in the order in which they were last used, which is what the policy is rebuilt from.
+ */
+final class Recovery {
+  private static final Comparator<Recovered> LEAST_RECENT_AND_DEEPEST_FIRST =
+      Comparator.comparingLong((Recovered entry) -> -entry.idleNanos())
+          .thenComparingInt(entry -> -entry.note().chunkIndex());
+
+  private final PrefixTree tree;
+  private final long nowNanos;
+  private final Map<ChunkKey, Position> positions = new HashMap<>();
+
+  /** An entry found at a warm restart. */
+  record Recovered(EntryId id, EntryNote note, int tier, long bytes, long idleNanos) {
+    Stored stored() {
+      return new Stored(tier, note.codec(), id.variantClass(), note.generation(), bytes);
+    }
+  }
+
+  Recovery(PrefixTree tree, long nowNanos) {
+    this.tree = tree;
+    this.nowNanos = nowNanos;
+  }
+
+  void restore(List<Recovered> recovered) {
+    List<Recovered> byDepth = new ArrayList<>(recovered);
+    byDepth.sort(Comparator.comparingInt(entry -> entry.note().chunkIndex()));
+    for (Recovered entry : byDepth) {
+      positions.computeIfAbsent(entry.id().key(), key -> position(entry));
+    }
+    List<Recovered> byUse = new ArrayList<>(recovered);
+    byUse.sort(LEAST_RECENT_AND_DEEPEST_FIRST);
+    for (Recovered entry : byUse) {
+      Position position = positions.get(entry.id().key());
+      position.segment().restoreUse(entry.note().frequency(), nowNanos - entry.idleNanos());
+      tree.place(position, entry.stored());
+    }
+  }
+
+  private Position position(Recovered entry) {
+    ChunkKey root = entry.note().root();
+    ChunkKey previous = entry.note().previous();
+    int index = entry.note().chunkIndex();
+    Position before = index == 0 ? null : positions.get(previous);
+    boolean follows = before != null && before.chunk() == index - 1 && before.segment().root().equals(root);
+    return tree.restore(root, previous, follows ? before : null, index, entry.id().key());
+  }
+}

@@ -1,0 +1,291 @@
+package io.kvcache.internal.engine;
+
+import io.kvcache.CacheEvent;
+import io.kvcache.ChunkKey;
+import io.kvcache.KvHalf;
+import io.kvcache.KvReservation;
+import io.kvcache.LayerSpec;
+import io.kvcache.internal.engine.Inventory.Claim;
+import io.kvcache.internal.frame.EntryNote;
+import io.kvcache.internal.frame.FrameHeader;
+import io.kvcache.internal.frame.FrameWriter;
+import io.kvcache.internal.tree.Stored;
+import io.kvcache.spi.Compressor;
+import io.kvcache.spi.EntryId;
+import io.kvcache.spi.Placement;
+import io.kvcache.spi.TierWrite;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.stream.LongStream;
+
+/** Claimed chunks of one prompt, being written. */
+final class Reservation implements KvReservation {
+  private final Resources shared;
+  private final ChunkKey root;
+  private final List<ChunkKey> keys;
+  private final Claim claim;
+  private final TierHandle tier;
+  private final Compressor compressor;
+  private final List<FrameWriter> writers = new ArrayList<>();
+  private final List<Long> generations = new ArrayList<>();
+  private final BitSet begun = new BitSet();
+  private final BitSet written = new BitSet();
+  private boolean over;
+
+  /**
+   * A claim to be filled.
+   *
+   * @param keys of the context up to the last claimed chunk
+   */
+  Reservation(Resources shared, ChunkKey root, List<ChunkKey> keys, Claim claim) {
+    this.shared = shared;
+    this.root = root;
+    this.keys = keys;
+    this.claim = claim;
+    Placement placement = claim.placement().orElseThrow();
+    this.tier = shared.tiers.get(placement.tier());
+    this.compressor = shared.codecs.get(placement.codec());
+    shared.counters.openReservations.incrementAndGet();
+  }
+
+  /** Whether the tier could hold all of it if it held nothing else. */
+  boolean fits() {
+    return chunkBytes() <= tier.usage().capacityBytes() / missing();
+  }
+
+  private long chunkBytes() {
+    return LongStream.of(shared.plan.maxPartBytes(compressor)).sum();
+  }
+
+  /** Claims room for the chunks still without; whether all have it. */
+  boolean claimRoom() {
+    long[] partBytes = shared.plan.maxPartBytes(compressor);
+    while (writers.size() < claim.missing().length) {
+      int index = writers.size();
+      FrameWriter writer = null;
+      long generation = shared.nextGeneration();
+      if (claim.missing()[index]) {
+        int chunk = claim.first() + index;
+        ChunkKey previous = chunk == 0 ? root : keys.get(chunk - 1);
+        EntryNote note = new EntryNote(root, previous, chunk, generation, compressor.codec(), chunkBytes(),
+            shared.runtime.wallClock().millis(), 1);
+        Optional<TierWrite> write =
+            shared.create(tier, id(chunk), note.encode(), partBytes, Migrator.EVICT_ANY);
+        if (write.isEmpty()) {
+          return false;
+        }
+        writer = new FrameWriter(shared.plan, compressor, write.get());
+      }
+      writers.add(writer);
+      generations.add(generation);
+    }
+    return true;
+  }
+
+  /** Asks for the room that {@link #claimRoom} did not find; once closed, for all of it. */
+  void wantRoom(Migrator migrator) {
+    int claimed = 0;
+    for (FrameWriter writer : over ? List.<FrameWriter>of() : writers) {
+      claimed += writer == null ? 0 : 1;
+    }
+    migrator.wakeFor(tier, chunkBytes() * (missing() - claimed));
+  }
+
+  private int missing() {
+    int count = 0;
+    for (boolean each : claim.missing()) {
+      count += each ? 1 : 0;
+    }
+    return count;
+  }
+
+  private EntryId id(int chunk) {
+    return new EntryId(keys.get(chunk), shared.codecs.variantClass(compressor.codec()));
+  }
+
+  @Override
+  public Status status() {
+    return Status.RESERVED;
+  }
+
+  @Override
+  public int firstToken() {
+    return claim.first() * shared.plan.layout().chunkTokens();
+  }
+
+  @Override
+  public int tokens() {
+    return claim.missing().length * shared.plan.layout().chunkTokens();
+  }
+
+  @Override
+  public void write(int layer, MemorySegment keyRows, MemorySegment valueRows) {
+    LayerSpec spec = shared.plan.layout().layer(Objects.checkIndex(layer, shared.plan.layers()));
+    requireBytes(keyRows, (long) tokens() * spec.keyRowBytes(), "keys");
+    requireBytes(valueRows, (long) tokens() * spec.valueRowBytes(), "values");
+    synchronized (written) {
+      requireUnfinished();
+      if (begun.get(layer)) {
+        throw new IllegalArgumentException("layer " + layer + " was written already");
+      }
+      begun.set(layer);
+    }
+    boolean done = false;
+    try {
+      encode(layer, spec, keyRows, valueRows);
+      done = true;
+    } finally {
+      synchronized (written) {
+        written.set(layer, done);
+        begun.set(layer, done);
+      }
+    }
+  }
+
+  private void encode(int layer, LayerSpec spec, MemorySegment keyRows, MemorySegment valueRows) {
+    int chunkTokens = shared.plan.layout().chunkTokens();
+    long keyBytes = (long) chunkTokens * spec.keyRowBytes();
+    long valueBytes = (long) chunkTokens * spec.valueRowBytes();
+    for (int index = 0; index < writers.size(); index++) {
+      FrameWriter writer = writers.get(index);
+      if (writer != null) {
+        writer.encode(layer, KvHalf.KEYS, keyRows.asSlice(index * keyBytes, keyBytes));
+        writer.encode(layer, KvHalf.VALUES, valueRows.asSlice(index * valueBytes, valueBytes));
+      }
+    }
+  }
+
+  private static void requireBytes(MemorySegment segment, long expected, String name) {
+    if (segment.byteSize() != expected) {
+      throw new IllegalArgumentException(
+          name + " have " + segment.byteSize() + " bytes, must be " + expected);
+    }
+  }
+
+  private void requireUnfinished() {
+    shared.requireOpen();
+    if (over) {
+      throw new IllegalStateException("the reservation is committed or closed");
+    }
+  }
+
+  @Override
+  public boolean commit() {
+    synchronized (written) {
+      requireUnfinished();
+      int layers = shared.plan.layers();
+      if (written.cardinality() < layers) {
+        throw new IllegalStateException(
+            "layer " + written.nextClearBit(0) + " of " + layers + " was not written before the commit");
+      }
+      over = true;
+    }
+    try {
+      return commitAndPublish();
+    } finally {
+      release();
+    }
+  }
+
+  private boolean commitAndPublish() {
+    List<Stored> stored = Tasks.onTier(shared.runtime, tier, this::commitEntries);
+    boolean published = stored != null
+        && shared.inventory.publish(root, keys, claim.first(), stored, claim.held());
+    if (!published) {
+      withdraw();
+    } else {
+      int chunks = (int) stored.stream().filter(Objects::nonNull).count();
+      long bytes = stored.stream().filter(Objects::nonNull).mapToLong(Stored::bytes).sum();
+      shared.counters.storedTokens.add((long) chunks * shared.plan.layout().chunkTokens());
+      shared.events.accept(new CacheEvent.Stored(tier.name(), chunks, bytes));
+    }
+    return published;
+  }
+
+  /** The entries, or null when the tier failed. */
+  private List<Stored> commitEntries() {
+    List<Stored> stored = new ArrayList<>();
+    for (int index = 0; index < writers.size(); index++) {
+      FrameWriter writer = writers.get(index);
+      Stored entry = null;
+      if (writer != null) {
+        entry = commitEntry(writer, claim.first() + index, generations.get(index));
+        if (entry == null) {
+          return null;
+        }
+      }
+      stored.add(entry);
+    }
+    return stored;
+  }
+
+  private Stored commitEntry(FrameWriter writer, int chunk, long generation) {
+    EntryId id = id(chunk);
+    FrameHeader.Fields fields = FrameHeader.Fields.original(id, generation, root,
+        chunk == 0 ? root : keys.get(chunk - 1), chunk, compressor.codec(), compressor.parameters(),
+        shared.runtime.wallClock().millis());
+    long[] bytes = new long[1];
+    boolean committed = tier.commit(() -> bytes[0] = writer.commit(fields));
+    return committed ? new Stored(tier.index, compressor.codec(), id.variantClass(), generation, bytes[0])
+        : null;
+  }
+
+  /** Takes back entries of which some were committed already: all or nothing. */
+  private void withdraw() {
+    List<EntryId> ids = new ArrayList<>();
+    for (int index = 0; index < writers.size(); index++) {
+      if (writers.get(index) != null) {
+        ids.add(id(claim.first() + index));
+      }
+    }
+    Tasks.onTier(shared.runtime, tier, () -> {
+      tier.discard(ids);
+      return null;
+    });
+  }
+
+  private void release() {
+    writers.stream().filter(Objects::nonNull).forEach(FrameWriter::close);
+    shared.inventory.unclaim(keys.subList(claim.first(), keys.size()), claim.held());
+    shared.counters.openReservations.decrementAndGet();
+  }
+
+  @Override
+  public void close() {
+    synchronized (written) {
+      if (over) {
+        return;
+      }
+      over = true;
+    }
+    release();
+  }
+
+  /** The answer when nothing is reserved. */
+  record Unreserved(Status status) implements KvReservation {
+    @Override
+    public int firstToken() {
+      return 0;
+    }
+
+    @Override
+    public int tokens() {
+      return 0;
+    }
+
+    @Override
+    public void write(int layer, MemorySegment keys, MemorySegment values) {}
+
+    @Override
+    public boolean commit() {
+      return false;
+    }
+
+    @Override
+    public void close() {}
+  }
+}

@@ -1,0 +1,135 @@
+package io.kvcache.internal.engine;
+
+import io.kvcache.CacheEvent;
+import io.kvcache.CacheEvent.DropCause;
+import io.kvcache.internal.engine.Inventory.Resident;
+import io.kvcache.internal.frame.Codecs;
+import io.kvcache.internal.frame.FramePlan;
+import io.kvcache.internal.tree.Position;
+import io.kvcache.internal.tree.Segment;
+import io.kvcache.internal.tree.Stored;
+import io.kvcache.spi.CacheRuntime;
+import io.kvcache.spi.EntryId;
+import io.kvcache.spi.Move;
+import io.kvcache.spi.TierWrite;
+import java.io.IOException;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
+import java.util.stream.LongStream;
+
+/** What leases, reservations and the migrator share. Threads: any. */
+final class Resources {
+  final FramePlan plan;
+  final Codecs codecs;
+  final List<TierHandle> tiers;
+  final Inventory inventory;
+  final Staging staging;
+  final CacheRuntime runtime;
+  final Counters counters = new Counters();
+  final LoadModel recompute = new LoadModel(0);
+  final Consumer<CacheEvent> events;
+  private final AtomicLong generations;
+  private volatile boolean closed;
+
+  Resources(FramePlan plan, Codecs codecs, List<TierHandle> tiers, Inventory inventory, Staging staging,
+      CacheRuntime runtime, Consumer<CacheEvent> events) {
+    this.plan = plan;
+    this.codecs = codecs;
+    this.tiers = tiers;
+    this.inventory = inventory;
+    this.staging = staging;
+    this.runtime = runtime;
+    this.events = events;
+    // The upper half differs from process to process, so that generations do too where a tier is shared or outlives us.
+    this.generations = new AtomicLong((long) runtime.random().nextInt() << Integer.SIZE);
+  }
+
+  long nextGeneration() {
+    return generations.incrementAndGet();
+  }
+
+  boolean closed() {
+    return closed;
+  }
+
+  void close() {
+    closed = true;
+  }
+
+  void requireOpen() {
+    if (closed) {
+      throw new IllegalStateException("the cache is closed");
+    }
+  }
+
+  /** An entry failed verification: it is forgotten and removed, and the caller has a miss. */
+  void corrupt(Position position, EntryId id, Stored stored, Exception problem) {
+    if (inventory.displace(position, stored)) {
+      TierHandle tier = tiers.get(stored.tier());
+      tier.corrupt.increment();
+      events.accept(new CacheEvent.Corrupt(tier.name(), id.key(), String.valueOf(problem.getMessage())));
+      discard(tier, id);
+    }
+  }
+
+  /** An entry is not where it should be. It is removed all the same: what a tier loses it must not find again. */
+  void missing(Position position, EntryId id, Stored stored) {
+    if (inventory.displace(position, stored)) {
+      TierHandle tier = tiers.get(stored.tier());
+      tier.missing.increment();
+      discard(tier, id);
+    }
+  }
+
+  private void discard(TierHandle tier, EntryId id) {
+    try {
+      runtime.io().execute(() -> tier.discard(List.of(id)));
+    } catch (RejectedExecutionException closing) {
+      // A closed cache removes nothing; a damaged entry will be found so again.
+    }
+  }
+
+  /**
+   * Claims room as it is, or after evicting what can be evicted without copying.
+   *
+   * @param usedBefore what was last used at this time or later is not evicted
+   */
+  Optional<TierWrite> create(TierHandle tier, EntryId id, byte[] note, long[] partBytes, long usedBefore) {
+    long bytes = LongStream.of(partBytes).sum();
+    try {
+      Optional<TierWrite> write = tier.create(id, note, partBytes);
+      while (write.isEmpty() && tier.mayHold(id) && dropFor(tier, bytes, usedBefore)) {
+        write = tier.create(id, note, partBytes);
+      }
+      return write;
+    } catch (IOException counted) {
+      return Optional.empty();
+    }
+  }
+
+  /** Carries out the drops of a plan for {@code bytes}; whether there were any. */
+  private boolean dropFor(TierHandle tier, long bytes, long usedBefore) {
+    boolean dropped = false;
+    for (Move move : inventory.plan(tier.index, bytes, usedBefore)) {
+      if (move instanceof Move.Drop(var segment, int from)) {
+        dropped |= drop((Segment) segment, tiers.get(from));
+      }
+    }
+    return dropped;
+  }
+
+  /** Evicts a segment from a tier, unless someone holds it by now. */
+  boolean drop(Segment segment, TierHandle tier) {
+    List<Resident> chunks = inventory.residentsOf(segment);
+    List<EntryId> ids = inventory.vacate(chunks, tier.index, false);
+    tier.discard(ids);
+    if (!ids.isEmpty()) {
+      tier.evicted.add(ids.size());
+      events.accept(new CacheEvent.Dropped(tier.name(), ids.size(), DropCause.EVICTED));
+    }
+    return !ids.isEmpty();
+  }
+}

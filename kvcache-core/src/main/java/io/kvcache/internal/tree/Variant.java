@@ -1,0 +1,101 @@
+package io.kvcache.internal.tree;
+
+import io.kvcache.spi.VariantClass;
+import java.util.Arrays;
+
+/**
+ * The chunks of one segment that are in one tier in one encoding. A segment has at most 64 chunks, so which ones are
+ * there is one word. Guarded by the cache's lock.
+ */
+public final class Variant {
+  private final int tier;
+  private final int codec;
+  private final VariantClass variantClass;
+  private long present;
+  private long[] generations;
+  private long[] bytes;
+
+  Variant(int tier, int codec, VariantClass variantClass, int chunks) {
+    this.tier = tier;
+    this.codec = codec;
+    this.variantClass = variantClass;
+    this.generations = new long[chunks];
+    this.bytes = new long[chunks];
+  }
+
+  /** Index of the tier. */
+  public int tier() {
+    return tier;
+  }
+
+  /** Number of the encoding. */
+  public int codec() {
+    return codec;
+  }
+
+  /** Full or serving, as the encoding is lossless or not. */
+  public VariantClass variantClass() {
+    return variantClass;
+  }
+
+  /** Whether the segment's chunk {@code index} is there. */
+  public boolean has(int index) {
+    return (present >>> index & 1) != 0;
+  }
+
+  /** A bit for each chunk that is there. */
+  long present() {
+    return present;
+  }
+
+  /** Generation of chunk {@code index}. */
+  public long generation(int index) {
+    return generations[index];
+  }
+
+  /** Stored bytes of chunk {@code index}. */
+  public long bytes(int index) {
+    return has(index) ? bytes[index] : 0;
+  }
+
+  int chunks() {
+    return Long.bitCount(present);
+  }
+
+  long bytes() {
+    long sum = 0;
+    for (int index = 0; index < bytes.length; index++) {
+      sum += bytes(index);
+    }
+    return sum;
+  }
+
+  void add(int index, long generation, long storedBytes) {
+    if (index >= generations.length) {
+      int capacity = Math.min(Segment.MAX_CHUNKS, Math.max(index + 1, generations.length * 2));
+      generations = Arrays.copyOf(generations, capacity);
+      bytes = Arrays.copyOf(bytes, capacity);
+    }
+    present |= 1L << index;
+    generations[index] = generation;
+    bytes[index] = storedBytes;
+  }
+
+  void remove(int index) {
+    present &= ~(1L << index);
+  }
+
+  /** Takes the leading {@code count} chunks out, into a new variant. */
+  Variant splitOff(int count, int total) {
+    Variant upper = new Variant(tier, codec, variantClass, count);
+    for (int index = 0; index < count; index++) {
+      if (has(index)) {
+        upper.add(index, generations[index], bytes[index]);
+      }
+    }
+    generations = Arrays.copyOfRange(Arrays.copyOf(generations, total), count, total);
+    bytes = Arrays.copyOfRange(Arrays.copyOf(bytes, total), count, total);
+    present >>>= count;
+    return upper;
+  }
+}

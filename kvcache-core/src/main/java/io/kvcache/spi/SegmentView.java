@@ -1,0 +1,40 @@
+package io.kvcache.spi;
+
+/**
+ * A segment of the prefix tree as a policy sees it: a run of consecutive chunks, the unit of decision. The same
+ * object stands for the segment as long as it exists; what the methods answer changes with events, and only then.
+ */
+public interface SegmentView {
+  /** Unique among the segments of one cache, for ever. */
+  long id();
+
+  /** The segment before this one; null when this is the first of its context, or its parent is lost. */
+  SegmentView parent();
+
+  /** Whether contexts go on behind this segment. */
+  boolean hasChildren();
+
+  /** Index of the first chunk in its context. */
+  int firstChunk();
+
+  /** Chunks of the segment, at least 1. */
+  int chunks();
+
+  /** Chunks that have an entry in this tier. */
+  int chunksIn(int tier);
+
+  /** Bytes stored in this tier. */
+  long bytesIn(int tier);
+
+  /** Chunks with an entry in {@code tier} and none in any other. */
+  int chunksOnlyIn(int tier);
+
+  /** Whether a look-up or a migration holds it; it must not be moved now. */
+  boolean busy();
+
+  /** When a look-up last covered it, on the cache's clock. */
+  long lastUseNanos();
+
+  /** Decayed number of uses up to {@code nowNanos}; the creating store counts as 1. */
+  double frequency(long nowNanos);
+}

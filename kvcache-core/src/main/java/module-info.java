@@ -1,0 +1,5 @@
+/** The cache itself: keys, prefix tree, frames, leases and reservations, placement. */
+module io.kvcache.core {
+  exports io.kvcache;
+  exports io.kvcache.spi;
+}

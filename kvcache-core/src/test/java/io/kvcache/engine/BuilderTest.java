@@ -1,0 +1,92 @@
+package io.kvcache.engine;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import io.kvcache.AcquireOptions;
+import io.kvcache.KvCache;
+import io.kvcache.KvCacheBuilder;
+import io.kvcache.KvLayout;
+import io.kvcache.KvReservation.Status;
+import io.kvcache.Namespace;
+import io.kvcache.StoreOptions;
+import io.kvcache.Tokens;
+import io.kvcache.placement.LruPlacement;
+import io.kvcache.testkit.MemoryTier;
+import io.kvcache.testkit.TrailingZerosCompressor;
+import java.time.Duration;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
+
+/** A cache that cannot work is refused with the value and the limit; so are prompts that are not for it. */
+class BuilderTest extends EngineTest {
+  private static final KvLayout OTHER = LAYOUT.withChunkTokens(32);
+
+  private static void refused(String message, Executable call) {
+    assertEquals(message, assertThrows(IllegalArgumentException.class, call).getMessage());
+  }
+
+  private KvCacheBuilder some() {
+    return KvCache.builder(LAYOUT).tier(tier("dram", MEMORY, 4));
+  }
+
+  @Test
+  void refusesTiersThatDoNotFitTogether() {
+    refused("number of tiers is 0, must be 1 to 8", () -> KvCache.builder(LAYOUT).open());
+    refused("two tiers are named dram", () -> some().tier(tier("dram", DISK, 4)).open());
+    KvCacheBuilder many = some();
+    for (int index = 0; index < 8; index++) {
+      many.tier(tier("tier-" + index, DISK, 4));
+    }
+    refused("number of tiers is 9, must be 1 to 8", many::open);
+    refused("capacityBytes is 0, must be at least 1", () -> new MemoryTier("dram", 0, Set.of()));
+  }
+
+  @Test
+  void refusesCodecsThatDoNotFitTogether() {
+    refused("codec number 60001 is both trailing-zeros and trailing-zeros",
+        () -> some().compressors(new TrailingZerosCompressor(), new TrailingZerosCompressor()).open());
+    refused("codec 60002 is not among the cache's [0, 60001]",
+        () -> some().compressors(new TrailingZerosCompressor()).policy(LruPlacement.withCodecs(60_002))
+            .open());
+  }
+
+  @Test
+  void refusesAbsurdSettings() {
+    refused("stagingBytes is 1, must be 1048576 to 9223372036854775807", () -> some().stagingBytes(1));
+    refused("nanoseconds of frequencyHalfLife is 0, must be 1 to 9223372036854775807",
+        () -> some().frequencyHalfLife(Duration.ZERO));
+    assertThrows(NullPointerException.class, () -> some().tier(null));
+    assertThrows(NullPointerException.class, () -> some().policy(null));
+    assertThrows(NullPointerException.class, () -> KvCache.builder(null));
+  }
+
+  @Test
+  void refusedCacheLeavesItsTiersOpen() {
+    MemoryTier dram = tier("dram", MEMORY, 4);
+    assertThrows(IllegalArgumentException.class,
+        () -> KvCache.builder(LAYOUT).tier(dram).policy(LruPlacement.withCodecs(7)).open());
+    assertEquals(0, prompt(1, 1).find(open(dram)));
+  }
+
+  @Test
+  void refusesPromptsOfAnotherLayout() {
+    KvCache cache = open(tier("dram", MEMORY, 4));
+    Namespace other = Namespace.of("model", OTHER);
+    Tokens tokens = Tokens.of(new int[64]);
+    String message = "namespace has layout " + OTHER + ", the cache is for " + LAYOUT;
+    refused(message, () -> cache.acquire(other, tokens, AcquireOptions.exact()));
+    refused(message, () -> cache.reserve(other, tokens, StoreOptions.defaults()));
+    refused(message, () -> cache.prefetch(other, tokens));
+    refused(message, () -> cache.remove(other, tokens));
+    refused(message, () -> cache.clear(other));
+  }
+
+  @Test
+  void tierTooSmallForAChunkIsFullAndStaysSo() {
+    KvCache cache = open(checked(new MemoryTier("dram", 100, MEMORY)));
+    assertEquals(Status.FULL, prompt(1, 1).store(cache));
+    assertEquals(0, prompt(1, 1).find(cache));
+  }
+}

@@ -1,0 +1,116 @@
+package io.kvcache.internal.frame;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import io.kvcache.ChunkKey;
+import io.kvcache.FormatDocument;
+import io.kvcache.KvHalf;
+import io.kvcache.spi.MalformedDataException;
+import java.security.MessageDigest;
+import java.util.Arrays;
+import java.util.HexFormat;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+/** The bytes of format version 1, as {@code src/test/python/format_v1.py} makes them and {@code FORMAT.md} shows. */
+class FrameGoldenTest {
+  private static final String HEADER = "5c6c4031565666f3efa7b6c1135a18005fc589046b594f551e69473ab5d5a0d7";
+  private static final String GROUP = "5d6528802cd677d6f5080f92b54030c9bf35f4210874fe6db0465893c5955885";
+  private static final String NOTE =
+      """
+          0100000025c82ed410920abfcbe392dd7e79b4c69f33a02b539eee7105d399f7c9d4f8a15ef069171fc766e7be86d546ee3ba2cc\
+          ca0b129676a39ae621faf86fe981565e01000000efcdab89674523010000000044020000000000000\
+          06c50c4a0010000000000000000f83f98ff88a7""";
+
+  private static String sha256(byte[] bytes) throws Exception {
+    return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
+  }
+
+  private static EntryNote note() {
+    List<ChunkKey> keys = Frames.exampleKeys();
+    return new EntryNote(Frames.EXAMPLE_ROOT, keys.get(0), 1, Frames.EXAMPLE_GENERATION, 0, 580,
+        1_790_000_000_000L, 1.5);
+  }
+
+  @Test
+  void frameIsThatOfTheReferenceImplementation() throws Exception {
+    List<byte[]> parts = Frames.example();
+    assertEquals(2, parts.size());
+    assertEquals(HEADER, sha256(parts.get(0)));
+    assertEquals(GROUP, sha256(parts.get(1)));
+  }
+
+  @Test
+  void noteIsThatOfTheReferenceImplementation() throws Exception {
+    assertEquals(NOTE, HexFormat.of().formatHex(note().encode()));
+    assertEquals(note(), EntryNote.decode(HexFormat.of().parseHex(NOTE)));
+  }
+
+  /** Goal: the worked example in the document is what the code writes, and can be read from there. */
+  @Test
+  void documentShowsTheSameBytes() throws Exception {
+    List<byte[]> dumps = FormatDocument.dumps();
+    List<byte[]> parts = Frames.example();
+    assertEquals(3, dumps.size());
+    assertArrayEquals(parts.get(0), dumps.get(0));
+    assertArrayEquals(parts.get(1), dumps.get(1));
+    assertArrayEquals(note().encode(), dumps.get(2));
+  }
+
+  @Test
+  void headerSaysWhatWasWritten() throws Exception {
+    FramePlan plan = Frames.plan(Frames.EXAMPLE_LAYOUT);
+    Codecs codecs = new Codecs(List.of(), Frames.EXAMPLE_LAYOUT);
+    List<byte[]> parts = Frames.example();
+    FrameReader reader =
+        Frames.open(plan, codecs, parts.get(0), Frames.exampleId(), Frames.EXAMPLE_GENERATION);
+    FrameHeader header = reader.header();
+    assertEquals(Frames.exampleFields().expiryMillis(), header.expiryMillis());
+    assertEquals(0, header.parentGeneration());
+    assertEquals(0, header.codec());
+    assertEquals(340, header.partBytes(0));
+    assertEquals(240, header.partBytes(1));
+    assertEquals(64, header.offset(0, KvHalf.KEYS));
+    assertEquals(128, header.offset(0, KvHalf.VALUES));
+    assertEquals(192, header.offset(1, KvHalf.KEYS));
+    List<byte[]> halves = Frames.read(reader, parts);
+    for (int half = 0; half < 4; half++) {
+      assertArrayEquals(Frames.exampleHalves().get(half), halves.get(half));
+    }
+  }
+
+  @Test
+  void everyDamageOfANoteIsFound() {
+    byte[] note = note().encode();
+    for (int bit = 0; bit < note.length * 8; bit++) {
+      byte[] damaged = note.clone();
+      damaged[bit / 8] ^= (byte) (1 << bit % 8);
+      assertThrows(MalformedDataException.class, () -> EntryNote.decode(damaged), "bit " + bit);
+    }
+    for (int length = 0; length < 2 * note.length; length++) {
+      byte[] other = Arrays.copyOf(note, length);
+      if (length != note.length) {
+        assertThrows(MalformedDataException.class, () -> EntryNote.decode(other), "length " + length);
+      }
+    }
+  }
+
+  @Test
+  void notesThatCannotBeRightAreRefused() {
+    EntryNote good = note();
+    List<EntryNote> bad = List.of(
+        new EntryNote(good.root(), good.previous(), -1, 1, 0, 580, 0, 1),
+        new EntryNote(good.root(), good.previous(), 1, 1, -1, 580, 0, 1),
+        new EntryNote(good.root(), good.previous(), 1, 1, 65536, 580, 0, 1),
+        new EntryNote(good.root(), good.previous(), 1, 1, 0, 0, 0, 1),
+        new EntryNote(good.root(), good.previous(), 1, 1, 0, Long.MIN_VALUE, 0, 1),
+        new EntryNote(good.root(), good.previous(), 1, 1, 0, 580, 0, -1),
+        new EntryNote(good.root(), good.previous(), 1, 1, 0, 580, 0, Double.NaN),
+        new EntryNote(good.root(), good.previous(), 1, 1, 0, 580, 0, Double.POSITIVE_INFINITY));
+    for (EntryNote note : bad) {
+      assertThrows(MalformedDataException.class, () -> EntryNote.decode(note.encode()), note.toString());
+    }
+  }
+}

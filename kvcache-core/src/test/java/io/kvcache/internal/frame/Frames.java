@@ -1,0 +1,174 @@
+package io.kvcache.internal.frame;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import io.kvcache.ChunkKey;
+import io.kvcache.DType;
+import io.kvcache.EncodedLayout;
+import io.kvcache.KeyChain;
+import io.kvcache.KvHalf;
+import io.kvcache.KvLayout;
+import io.kvcache.LayerSpec;
+import io.kvcache.Namespace;
+import io.kvcache.Tokens;
+import io.kvcache.spi.Compressor;
+import io.kvcache.spi.EntryId;
+import io.kvcache.spi.MalformedDataException;
+import io.kvcache.spi.TierTrait;
+import io.kvcache.spi.TierView;
+import io.kvcache.spi.VariantClass;
+import io.kvcache.testkit.MemoryTier;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.SplittableRandom;
+import java.util.stream.IntStream;
+
+/** Frames to test with, and what is told about a frame that may be damaged. */
+final class Frames {
+  /** The layout of the worked example in {@code FORMAT.md}. */
+  static final KvLayout EXAMPLE_LAYOUT =
+      new KvLayout(List.of(new LayerSpec(1, 2, 1, DType.F16, 0), LayerSpec.opaque(3)), 16);
+  static final long EXAMPLE_GENERATION = 0x0123456789abcdefL;
+  static final ChunkKey EXAMPLE_ROOT = KeyChain.root(Namespace.of("example/model@1", EXAMPLE_LAYOUT));
+
+  private Frames() {}
+
+  static FramePlan plan(KvLayout layout) {
+    return new FramePlan(layout, EncodedLayout.of(layout));
+  }
+
+  static List<ChunkKey> exampleKeys() {
+    KeyChain chain = KeyChain.of(EXAMPLE_ROOT, 16, Tokens.of(IntStream.rangeClosed(1, 32).toArray()));
+    return List.of(chain.key(0), chain.key(1));
+  }
+
+  static EntryId exampleId() {
+    return new EntryId(exampleKeys().get(1), VariantClass.FULL);
+  }
+
+  static FrameHeader.Fields exampleFields() {
+    return new FrameHeader.Fields(exampleId(), EXAMPLE_GENERATION, EXAMPLE_ROOT, exampleKeys().get(0), 1, 0,
+        0,
+        1_790_000_000_000L, 1_800_000_000_000L, 0);
+  }
+
+  /** Keys, then values, of each layer of the worked example. */
+  static List<byte[]> exampleHalves() {
+    ByteBuffer keys = ByteBuffer.allocate(64).order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer values = ByteBuffer.allocate(32).order(ByteOrder.LITTLE_ENDIAN);
+    byte[] opaque = new byte[48];
+    for (int i = 0; i < 48; i++) {
+      if (i < 32) {
+        keys.putShort(Float.floatToFloat16(i / 2f));
+      }
+      if (i < 16) {
+        values.putShort(Float.floatToFloat16(i == 0 ? 0f : -i));
+      }
+      opaque[i] = (byte) i;
+    }
+    return List.of(keys.array(), values.array(), opaque, new byte[0]);
+  }
+
+  /** Random halves of a layout, keys and values of each layer. */
+  static List<byte[]> randomHalves(KvLayout layout, long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    List<byte[]> halves = new ArrayList<>();
+    for (LayerSpec layer : layout.layers()) {
+      for (KvHalf half : KvHalf.values()) {
+        byte[] bytes = new byte[layer.rowBytes(half) * layout.chunkTokens()];
+        random.nextBytes(bytes);
+        halves.add(bytes);
+      }
+    }
+    return halves;
+  }
+
+  /** Gives halves to a writer, in some order. */
+  interface Filling {
+    void fill(FrameWriter writer) throws Exception;
+  }
+
+  static Filling inOrder(List<byte[]> halves) {
+    return writer -> {
+      for (int index = 0; index < halves.size(); index++) {
+        encode(writer, halves, index);
+      }
+    };
+  }
+
+  static long encode(FrameWriter writer, List<byte[]> halves, int index) {
+    return writer.encode(index / 2, KvHalf.values()[index % 2], MemorySegment.ofArray(halves.get(index)));
+  }
+
+  /** The parts of a frame, through a tier that gives memory full of other bytes. */
+  static List<byte[]> write(FramePlan plan, Compressor compressor, FrameHeader.Fields fields,
+      Filling filling) {
+    long[] most = plan.maxPartBytes(compressor);
+    try (MemoryTier tier = new MemoryTier("memory", 1L << 30, Set.of(TierTrait.ADDRESSABLE))) {
+      long total;
+      try (FrameWriter writer =
+          new FrameWriter(plan, compressor, tier.create(fields.id(), new byte[1], most).orElseThrow())) {
+        filling.fill(writer);
+        total = writer.commit(fields);
+      }
+      try (TierView view = tier.view(fields.id()).orElseThrow()) {
+        List<byte[]> parts = new ArrayList<>();
+        for (int part = 0; part < view.parts(); part++) {
+          parts.add(view.part(part).toArray(Wire.BYTE));
+        }
+        assertEquals(total, parts.stream().mapToLong(part -> part.length).sum());
+        return parts;
+      }
+    } catch (RuntimeException e) {
+      throw e;
+    } catch (Exception e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  static List<byte[]> example() {
+    return write(plan(EXAMPLE_LAYOUT), new RawCodec(), exampleFields(), inOrder(exampleHalves()));
+  }
+
+  static FrameReader open(FramePlan plan, Codecs codecs, byte[] header, EntryId id, long generation)
+      throws MalformedDataException {
+    FrameHeader read = FrameHeader.read(plan, MemorySegment.ofArray(header), id, generation);
+    return new FrameReader(read, codecs, id, generation);
+  }
+
+  /** Every half, decoded; fails unless each part also passes as a whole. */
+  static List<byte[]> read(FrameReader reader, List<byte[]> parts) throws MalformedDataException {
+    KvLayout layout = reader.header().plan().layout();
+    for (int part = 1; part < parts.size(); part++) {
+      reader.verifyPart(MemorySegment.ofArray(parts.get(part)), part);
+    }
+    List<byte[]> halves = new ArrayList<>();
+    for (int layer = 0; layer < layout.layers().size(); layer++) {
+      for (KvHalf half : KvHalf.values()) {
+        byte[] target = new byte[layout.layer(layer).rowBytes(half) * layout.chunkTokens()];
+        byte[] part = parts.get(reader.header().plan().partOf(layer));
+        reader.decode(MemorySegment.ofArray(part), layer, half, MemorySegment.ofArray(target));
+        halves.add(target);
+      }
+    }
+    return halves;
+  }
+
+  /** A header whose checksums are right again, after something else was changed in it. */
+  static void sealHeader(byte[] header) {
+    sealPreamble(header);
+    MemorySegment bytes = MemorySegment.ofArray(header);
+    int end = header.length - Integer.BYTES;
+    bytes.set(Wire.INT, end, Checksums.crc(bytes.asSlice(Preamble.BYTES, end - Preamble.BYTES)));
+  }
+
+  static void sealPreamble(byte[] part) {
+    MemorySegment bytes = MemorySegment.ofArray(part);
+    bytes.set(Wire.INT, 60, Checksums.crc(bytes.asSlice(0, 60)));
+  }
+
+}

@@ -1,0 +1,67 @@
+package io.kvcache.simulation;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.kvcache.ChunkKey;
+import io.kvcache.KvHalf;
+import io.kvcache.KvLayout;
+import io.kvcache.KvReservation;
+import io.kvcache.KvReservation.Status;
+import io.kvcache.simulation.Workload.Prompt;
+import io.kvcache.testkit.KvPayloads;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+
+/** A reservation being filled, layer by layer. */
+final class OpenReservation {
+  private final KvLayout layout;
+  private final Prompt prompt;
+  private final KvReservation reservation;
+  private int written;
+
+  OpenReservation(KvLayout layout, Prompt prompt, KvReservation reservation, String at) {
+    this.layout = layout;
+    this.prompt = prompt;
+    this.reservation = reservation;
+    boolean reserved = reservation.status() == Status.RESERVED;
+    assertEquals(reserved, reservation.tokens() > 0, at);
+    assertTrue(reservation.firstToken() + reservation.tokens() <= prompt.tokens().length(), at);
+  }
+
+  Prompt prompt() {
+    return prompt;
+  }
+
+  KvReservation reservation() {
+    return reservation;
+  }
+
+  /** The chunks reserved. */
+  List<ChunkKey> keys() {
+    int first = reservation.firstToken() / layout.chunkTokens();
+    return prompt.keys().subList(first, first + reservation.tokens() / layout.chunkTokens());
+  }
+
+  boolean complete() {
+    return written == layout.layers().size();
+  }
+
+  void writeNext() {
+    int layer = written++;
+    try (Arena arena = Arena.ofConfined()) {
+      reservation.write(layer, half(arena, layer, KvHalf.KEYS), half(arena, layer, KvHalf.VALUES));
+    }
+  }
+
+  private MemorySegment half(Arena arena, int layer, KvHalf half) {
+    long chunkBytes = (long) layout.chunkTokens() * layout.layer(layer).rowBytes(half);
+    List<ChunkKey> keys = keys();
+    MemorySegment rows = arena.allocate(chunkBytes * keys.size());
+    for (int chunk = 0; chunk < keys.size(); chunk++) {
+      KvPayloads.fill(rows.asSlice(chunk * chunkBytes, chunkBytes), keys.get(chunk), layer, half);
+    }
+    return rows;
+  }
+}

@@ -1,0 +1,386 @@
+package io.kvcache.simulation;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.kvcache.AcquireOptions;
+import io.kvcache.CacheStats;
+import io.kvcache.ChunkKey;
+import io.kvcache.KvCache;
+import io.kvcache.KvCacheBuilder;
+import io.kvcache.KvReservation;
+import io.kvcache.KvReservation.Status;
+import io.kvcache.Namespace;
+import io.kvcache.StoreOptions;
+import io.kvcache.placement.LruPlacement;
+import io.kvcache.simulation.Workload.Prompt;
+import io.kvcache.spi.CacheRuntime;
+import io.kvcache.spi.Compressor;
+import io.kvcache.spi.EntryId;
+import io.kvcache.testkit.CheckedPolicy;
+import io.kvcache.testkit.ManualClock;
+import io.kvcache.testkit.ManualExecutor;
+import io.kvcache.testkit.TruncatingCompressor;
+import java.io.IOException;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import java.util.SplittableRandom;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
+
+/**
+ * One run of the whole engine on one thread, with time, background work, faults, power loss and restarts drawn from a
+ * seed, against {@link Model}. Every read byte is checked.
+ */
+final class Simulation {
+  private static final int MOST_OPEN = 4;
+  private static final long START_MILLIS = 1_800_000_000_000L;
+  private static final long LONG_NANOS = TimeUnit.MINUTES.toNanos(2);
+
+  private final Setup setup;
+  private final long seed;
+  private final SplittableRandom random;
+  private final ManualClock clock;
+  private final Workload workload;
+  private final Model model;
+  private final Media media;
+  private final List<OpenLease> leases = new ArrayList<>();
+  private final List<OpenReservation> reservations = new ArrayList<>();
+  private ManualExecutor background;
+  private CheckedPolicy policy;
+  private KvCache cache;
+  private long hitTokens;
+  private String at;
+
+  Simulation(Setup setup, long seed) {
+    this.setup = setup;
+    this.seed = seed;
+    this.random = new SplittableRandom(seed);
+    this.clock = new ManualClock(random.nextLong(-LONG_NANOS, LONG_NANOS));
+    this.workload = new Workload(setup.layout(), setup.prompts(), random);
+    this.model = new Model(workload);
+    this.media = new Media(setup, clock, random);
+    this.at = "seed=" + seed;
+    open();
+  }
+
+  private void open() {
+    background = new ManualExecutor();
+    policy = new CheckedPolicy(LruPlacement.withCodecs(setup.codecs()));
+    KvCacheBuilder builder = KvCache.builder(setup.layout())
+        .compressors(setup.compressors().toArray(Compressor[]::new))
+        .policy(policy)
+        .runtime(new CacheRuntime(clock,
+            () -> Instant.ofEpochMilli(START_MILLIS + TimeUnit.NANOSECONDS.toMillis(clock.getAsLong())),
+            new Random(random.nextLong()), Runnable::run, background, Runnable::run, () -> {}));
+    media.tiers().forEach(builder::tier);
+    cache = builder.open();
+  }
+
+  /** Runs so many operations, then settles and checks what must be true of a cache at rest. */
+  long run(int operations) {
+    for (int step = 0; step < operations; step++) {
+      at = "seed=" + seed + " step=" + step;
+      step();
+      checkStats();
+    }
+    at = "seed=" + seed + " at the end";
+    settle();
+    return hitTokens;
+  }
+
+  private void step() {
+    switch (Integer.valueOf(random.nextInt(100))) {
+      case Integer dice when dice < 20 -> store();
+      case Integer dice when dice < 26 -> reserve();
+      case Integer dice when dice < 35 -> advanceReservation();
+      case Integer dice when dice < 56 -> lookUp();
+      case Integer dice when dice < 62 -> keepLease();
+      case Integer dice when dice < 72 -> useLease();
+      case Integer dice when dice < 75 -> prefetch();
+      case Integer dice when dice < 78 -> remove();
+      case 78 -> clear();
+      case Integer dice when dice < 82 -> flush();
+      case Integer dice when dice < 94 -> background.runAny(random);
+      case Integer dice when dice < 97 -> clock.advance(random.nextLong(LONG_NANOS));
+      case 97 -> media.setFaults(random.nextBoolean());
+      case 98 -> crash(random.nextInt(3) > 0);
+      default -> restart(random.nextInt(3) > 0);
+    }
+  }
+
+  private OpenReservation open(Prompt prompt) {
+    StoreOptions options = StoreOptions.defaults().replacingBelow(random.nextInt(4) == 0 ? 1 : 0);
+    KvReservation reservation = cache.reserve(prompt.namespace(), prompt.tokens(), options);
+    return new OpenReservation(setup.layout(), prompt, reservation, at);
+  }
+
+  private void store() {
+    OpenReservation reservation = open(workload.any(random));
+    if (reservation.reservation().status() == Status.RESERVED) {
+      finish(reservation);
+    } else {
+      boolean expected = reservation.reservation().status() != Status.FULL || !setup.roomy();
+      assertTrue(expected, at + ": full, where there is room");
+    }
+  }
+
+  private void finish(OpenReservation open) {
+    while (!open.complete()) {
+      open.writeNext();
+    }
+    boolean committed = open.reservation().commit();
+    open.reservation().close();
+    if (committed) {
+      model.committed(open.keys());
+    } else {
+      model.commitFailed(open.keys());
+    }
+  }
+
+  private void reserve() {
+    OpenReservation open = open(workload.any(random));
+    if (open.reservation().status() == Status.RESERVED && reservations.size() < MOST_OPEN) {
+      reservations.add(open);
+    } else {
+      open.reservation().close();
+    }
+  }
+
+  private void advanceReservation() {
+    if (reservations.isEmpty()) {
+      return;
+    }
+    OpenReservation open = Workload.anyOf(reservations, random);
+    if (random.nextInt(8) == 0) {
+      open.reservation().close();
+      reservations.remove(open);
+    } else if (open.complete() || random.nextInt(3) == 0) {
+      finish(open);
+      reservations.remove(open);
+    } else {
+      open.writeNext();
+    }
+  }
+
+  private OpenLease acquire(Prompt prompt) {
+    AcquireOptions options = switch (random.nextInt(4)) {
+      case 0 -> AcquireOptions.any();
+      case 1 -> AcquireOptions.atLeast(TruncatingCompressor.QUALITY);
+      default -> AcquireOptions.exact();
+    };
+    if (random.nextInt(8) == 0) {
+      options = options.deadline(Duration.ofNanos(random.nextInt(2) * 1_000_000_000L));
+    }
+    if (random.nextInt(8) == 0) {
+      options = options.deadline(Duration.ZERO).awaitingPending();
+    }
+    return acquire(prompt, options);
+  }
+
+  private OpenLease acquire(Prompt prompt, AcquireOptions options) {
+    OpenLease open = new OpenLease(setup.layout(), prompt,
+        cache.acquire(prompt.namespace(), prompt.tokens(), options), options.leastQuality() == 1, at);
+    int chunks = open.lease().tokens() / setup.layout().chunkTokens();
+    for (ChunkKey key : prompt.keys().subList(0, chunks)) {
+      assertTrue(model.mayExist(key), () -> at + ": found " + key + ", which is not stored, or was removed");
+    }
+    int least = setup.roomy() ? model.mustFind(prompt) : 0;
+    assertTrue(chunks >= least, at + ": found " + chunks + " chunks, stored are " + least);
+    hitTokens += open.lease().tokens();
+    return open;
+  }
+
+  private void lookUp() {
+    OpenLease open = acquire(workload.any(random));
+    open.readAll(at);
+    open.lease().close();
+  }
+
+  private void keepLease() {
+    OpenLease open = acquire(workload.any(random));
+    if (leases.size() < MOST_OPEN) {
+      leases.add(open);
+    } else {
+      open.lease().close();
+    }
+  }
+
+  private void useLease() {
+    if (leases.isEmpty()) {
+      return;
+    }
+    OpenLease open = Workload.anyOf(leases, random);
+    switch (random.nextInt(4)) {
+      case 0 -> open.readAll(at);
+      case 1 -> open.read(random.nextInt(setup.layout().layers().size()), at);
+      case 2 -> open.viewAny(random, at);
+      default -> {
+        open.lease().close();
+        leases.remove(open);
+      }
+    }
+  }
+
+  private void prefetch() {
+    Prompt prompt = workload.any(random);
+    cache.prefetch(prompt.namespace(), prompt.tokens());
+  }
+
+  private void remove() {
+    Prompt prompt = workload.any(random);
+    model.removed(prompt, promised(() -> cache.remove(prompt.namespace(), prompt.tokens())));
+    try (OpenLease.Closing after = new OpenLease.Closing(acquire(prompt, AcquireOptions.any()))) {
+      assertTrue(after.chunks() < prompt.keys().size(), at + ": found right after the removal");
+    }
+  }
+
+  private void clear() {
+    Namespace namespace = Workload.anyOf(workload.namespaces(), random);
+    model.cleared(namespace, promised(() -> cache.clear(namespace)));
+  }
+
+  /** Something that may fail where media do. */
+  private interface Attempt {
+    int run() throws IOException;
+  }
+
+  private boolean promised(Attempt attempt) {
+    try {
+      attempt.run();
+      return true;
+    } catch (IOException e) {
+      assertTrue(setup.faulty(), () -> at + ": " + e);
+      return false;
+    }
+  }
+
+  private void flush() {
+    boolean done = promised(() -> {
+      KvCache.Flushed flushed = cache.flush();
+      long chunks = flushed.durableChunks() + flushed.volatileChunks();
+      assertTrue(chunks <= cache.stats().chunks(), at + ": " + flushed);
+      return 0;
+    });
+    if (done) {
+      media.flushed();
+    }
+  }
+
+  /** Power fails: what is open then is never heard of again. */
+  private void crash(boolean flushFirst) {
+    if (flushFirst) {
+      flush();
+    }
+    leases.clear();
+    reservations.forEach(open -> model.commitFailed(open.keys()));
+    reservations.clear();
+    media.crash();
+    reopened();
+  }
+
+  private void restart(boolean flushFirst) {
+    if (flushFirst) {
+      flush();
+    }
+    closeCache();
+    media.reopen();
+    reopened();
+  }
+
+  private void closeCache() {
+    leases.forEach(open -> open.lease().close());
+    leases.clear();
+    reservations.forEach(open -> open.reservation().close());
+    reservations.clear();
+    assertEquals(0, cache.stats().readBuffers(), at + ": buffers in use");
+    cache.close();
+    assertEquals(0, media.openHandles(), at + ": writes or views open in a tier");
+  }
+
+  /** After a restart, everything that a flush promised and the cache left alone since is found. */
+  private void reopened() {
+    Set<ChunkKey> promised = media.promised().stream().map(EntryId::key).collect(Collectors.toSet());
+    model.restarted(promised);
+    media.setFaults(false);
+    open();
+    for (Prompt prompt : workload.prompts()) {
+      int least = 0;
+      while (least < prompt.keys().size() && promised.contains(prompt.keys().get(least))) {
+        least++;
+      }
+      try (OpenLease.Closing found = new OpenLease.Closing(acquire(prompt, AcquireOptions.any()))) {
+        assertTrue(found.chunks() >= least,
+            at + ": found " + found.chunks() + " chunks after the restart, promised were " + least);
+      }
+    }
+    media.setFaults(random.nextBoolean());
+  }
+
+  private void checkStats() {
+    CacheStats stats = cache.stats();
+    assertEquals(leases.size(), stats.openLeases(), at);
+    assertEquals(reservations.size(), stats.openReservations(), at);
+    for (int tier = 0; tier < stats.tiers().size(); tier++) {
+      CacheStats.TierStats each = stats.tiers().get(tier);
+      assertTrue(each.usedBytes() <= each.capacityBytes(), at + ": " + each);
+      assertTrue(setup.faulty() || each.errors() + each.corruptChunks() + each.missingChunks() == 0,
+          () -> at + ": trouble without faults: " + each);
+      assertTrue(!setup.roomy() || each.evictedChunks() == 0,
+          () -> at + ": evicted where there is room: " + each);
+    }
+  }
+
+  /** Faults stop, everything open is closed: then room is found again, and what is cleared leaves nothing behind. */
+  private void settle() {
+    leases.forEach(open -> open.readAll(at));
+    leases.forEach(open -> open.lease().close());
+    leases.clear();
+    reservations.forEach(this::finish);
+    reservations.clear();
+    media.setFaults(false);
+    clock.advance(LONG_NANOS);
+    prefetch();
+    background.runAll();
+    assertStorable();
+    lookUp();
+    flush(); // what was replaced since the last flush still takes room
+    for (int tier = 0; tier < setup.tiers().size(); tier++) {
+      assertEquals(media.inventoryBytes(tier), media.usedBytes(tier),
+          at + ": bytes do not add up in tier " + tier);
+    }
+    for (Namespace namespace : workload.namespaces()) {
+      assertTrue(promised(() -> cache.clear(namespace)), at);
+    }
+    CacheStats stats = cache.stats();
+    assertEquals(0, stats.chunks() + stats.segments() + policy.segments(),
+        at + ": left after all was cleared");
+    assertEquals(0, media.usedBytes(), at + ": bytes in use after all was cleared");
+    closeCache();
+  }
+
+  /** Liveness: whatever happened, a cache at rest finds room for one prompt again. */
+  private void assertStorable() {
+    long most = setup.tiers().getFirst().capacityBytes() / Setup.mostChunkBytes(setup.layout());
+    Prompt prompt = workload.startOf(workload.any(random), (int) Math.min(most, Integer.MAX_VALUE));
+    for (int attempt = 0; attempt < 8; attempt++) {
+      try (KvReservation reservation =
+          cache.reserve(prompt.namespace(), prompt.tokens(), StoreOptions.defaults())) {
+        if (reservation.status() == Status.STORED) {
+          return;
+        }
+        if (reservation.status() == Status.RESERVED) {
+          finish(new OpenReservation(setup.layout(), prompt, reservation, at));
+          return;
+        }
+      }
+      background.runAll();
+    }
+    throw new AssertionError(
+        at + ": no room for a prompt of " + prompt.keys().size() + " chunks: " + cache.stats());
+  }
+}

@@ -1,0 +1,125 @@
+package io.kvcache.simulation;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.kvcache.Fidelity;
+import io.kvcache.KvShape;
+import io.kvcache.spi.Compressor;
+import io.kvcache.spi.EntryId;
+import io.kvcache.spi.MalformedDataException;
+import io.kvcache.spi.Tier;
+import io.kvcache.testkit.ForwardingTier;
+import io.kvcache.testkit.TrailingZerosCompressor;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Collection;
+import java.util.SplittableRandom;
+import java.util.function.UnaryOperator;
+import org.junit.jupiter.api.Test;
+
+/** Positive controls: the simulation notices each kind of broken promise. */
+class SimulationControlTest {
+  private static final int SEEDS = 20;
+  private static final int OPERATIONS = 600;
+
+  @Test
+  void noticesWrongBytes() {
+    assertNoticed(setup -> setup.withCompressor(new WrongDecoder()), "wrong byte");
+  }
+
+  @Test
+  void noticesRemovalsThatDoNotLast() {
+    assertNoticed(setup -> setup.withMutation(KeepsEverything::new), "was removed");
+  }
+
+  @Test
+  void noticesFlushesThatDoNothing() {
+    assertNoticed(setup -> setup.withMutation(NeverFlushes::new), "promised were");
+  }
+
+  private static void assertNoticed(UnaryOperator<Setup> breakIt, String complaint) {
+    StringBuilder heard = new StringBuilder();
+    for (long seed = 1; seed <= SEEDS && !heard.toString().contains(complaint); seed++) {
+      try {
+        new Simulation(breakIt.apply(Setup.of(new SplittableRandom(seed))), seed).run(OPERATIONS);
+      } catch (AssertionError noticed) {
+        heard.append(noticed.getMessage()).append('\n');
+      }
+    }
+    assertTrue(heard.toString().contains(complaint), "no run complained of '" + complaint + "': " + heard);
+  }
+
+  private static final class KeepsEverything extends ForwardingTier {
+    KeepsEverything(Tier inner) {
+      super(inner);
+    }
+
+    @Override
+    public int remove(Collection<EntryId> ids) {
+      return ids.size();
+    }
+  }
+
+  private static final class NeverFlushes extends ForwardingTier {
+    NeverFlushes(Tier inner) {
+      super(inner);
+    }
+
+    @Override
+    public void flush() {
+      // What is lost with the power is what this test is about.
+    }
+  }
+
+  private static final class WrongDecoder implements Compressor {
+    private final Compressor right = new TrailingZerosCompressor();
+
+    @Override
+    public int codec() {
+      return right.codec();
+    }
+
+    @Override
+    public String name() {
+      return right.name();
+    }
+
+    @Override
+    public int parameters() {
+      return right.parameters();
+    }
+
+    @Override
+    public Fidelity fidelity() {
+      return right.fidelity();
+    }
+
+    @Override
+    public double nominalQuality() {
+      return right.nominalQuality();
+    }
+
+    @Override
+    public boolean supports(KvShape shape) {
+      return right.supports(shape);
+    }
+
+    @Override
+    public long maxStoredBytes(KvShape shape) {
+      return right.maxStoredBytes(shape);
+    }
+
+    @Override
+    public long compress(KvShape shape, MemorySegment source, MemorySegment target) {
+      return right.compress(shape, source, target);
+    }
+
+    @Override
+    public void decompress(KvShape shape, int parameters, MemorySegment stored, MemorySegment target)
+        throws MalformedDataException {
+      right.decompress(shape, parameters, stored, target);
+      byte last = target.get(ValueLayout.JAVA_BYTE, target.byteSize() - 1);
+      target.set(ValueLayout.JAVA_BYTE, target.byteSize() - 1, (byte) (last ^ 1));
+    }
+  }
+}

@@ -1,0 +1,63 @@
+package io.kvcache.testkit;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.kvcache.spi.PlacementPolicy;
+import io.kvcache.spi.PlacementPolicy.TierInfo;
+import java.util.List;
+import java.util.Set;
+import org.junit.jupiter.api.RepeatedTest;
+import org.junit.jupiter.api.RepetitionInfo;
+import org.junit.jupiter.api.Test;
+
+/**
+ * What every {@link PlacementPolicy} must do: extend, return a fresh policy that works with raw KV in three tiers,
+ * inherit the tests. Every random choice follows from a seed that stands in each message.
+ */
+public abstract class PlacementPolicyContract {
+  private static final int STEPS = 2_000;
+
+  /** A fresh policy, not started. */
+  protected abstract PlacementPolicy newPolicy();
+
+  /**
+   * Goal: never move what is busy or gone, never drop what others continue, free what can be freed. Method:
+   * events drawn from a seed, plans carried out.
+   */
+  @RepeatedTest(8)
+  protected void keepsTheRulesInAnyOrderOfEvents(RepetitionInfo run) {
+    long seed = Long.getLong("test.seed", run.getCurrentRepetition());
+    new PolicyScript(newPolicy(), seed).run(STEPS);
+  }
+
+  @RepeatedTest(4)
+  protected void answersTheSameToTheSameEvents(RepetitionInfo run) {
+    long seed = Long.getLong("test.seed", run.getCurrentRepetition());
+    assertEquals(new PolicyScript(newPolicy(), seed).run(STEPS),
+        new PolicyScript(newPolicy(), seed).run(STEPS),
+        "seed=" + seed);
+  }
+
+  @Test
+  protected void plansNothingWhereNothingIs() {
+    PlacementPolicy policy = newPolicy();
+    policy.start(threeTiers(), List.of(0));
+    for (int tier = 0; tier < 3; tier++) {
+      assertTrue(policy.plan(tier, 1, 0).isEmpty());
+    }
+  }
+
+  @Test
+  protected void worksForOneCacheOnly() {
+    PlacementPolicy policy = newPolicy();
+    policy.start(threeTiers(), List.of(0));
+    assertThrows(IllegalStateException.class, () -> policy.start(threeTiers(), List.of(0)));
+  }
+
+  private static List<TierInfo> threeTiers() {
+    return List.of(new TierInfo("a", 1000, Set.of()), new TierInfo("b", 1000, Set.of()),
+        new TierInfo("c", Long.MAX_VALUE, Set.of()));
+  }
+}

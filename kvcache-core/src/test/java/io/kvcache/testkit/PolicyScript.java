@@ -1,0 +1,147 @@
+package io.kvcache.testkit;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.kvcache.spi.Move;
+import io.kvcache.spi.Placement;
+import io.kvcache.spi.PlacementEvent;
+import io.kvcache.spi.PlacementPolicy;
+import io.kvcache.spi.PlacementPolicy.TierInfo;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.SplittableRandom;
+
+/** A seeded sequence of events for a policy, over a tree of {@link FakeSegment}s; carries out what the policy plans. */
+final class PolicyScript {
+  private static final long CHUNK_BYTES = 1000;
+  private static final int TIERS = 3;
+
+  private final CheckedPolicy policy;
+  private final SplittableRandom random;
+  private final long seed;
+  private final List<FakeSegment> segments = new ArrayList<>();
+  private final StringBuilder transcript = new StringBuilder();
+  private long nextId;
+  private long now;
+
+  PolicyScript(PlacementPolicy policy, long seed) {
+    this.policy = new CheckedPolicy(policy);
+    this.random = new SplittableRandom(seed);
+    this.seed = seed;
+    List<TierInfo> tiers = new ArrayList<>();
+    for (int tier = 0; tier < TIERS; tier++) {
+      tiers.add(new TierInfo("tier-" + tier, 100 * CHUNK_BYTES, Set.of()));
+    }
+    this.policy.start(tiers, List.of(0));
+  }
+
+  /** Runs so many steps; returns everything the policy answered. */
+  String run(int steps) {
+    for (int step = 0; step < steps; step++) {
+      now += random.nextInt(3);
+      switch (random.nextInt(8)) {
+        case 0, 1 -> store();
+        case 2, 3 -> hit();
+        case 4 -> split();
+        case 5 -> lose();
+        case 6 -> any().ifPresent(segment -> segment.setBusy(random.nextBoolean()));
+        default -> free("seed=" + seed + " step=" + step);
+      }
+    }
+    return transcript.toString();
+  }
+
+  private Optional<FakeSegment> any() {
+    return segments.isEmpty() ? Optional.empty() : Optional.of(segments.get(random.nextInt(segments.size())));
+  }
+
+  private void tell(PlacementEvent event) {
+    List<Move> wishes = policy.on(event, now);
+    transcript.append(wishes).append('\n');
+    if (random.nextBoolean()) {
+      wishes.forEach(this::carryOut);
+    }
+  }
+
+  private void store() {
+    FakeSegment parent = random.nextInt(3) == 0 ? null : any().orElse(null);
+    int chunks = 1 + random.nextInt(4);
+    Optional<Placement> placement = policy.admit(parent, chunks, now);
+    transcript.append(placement).append('\n');
+    if (placement.isPresent()) {
+      assertTrue(placement.get().tier() >= 0 && placement.get().tier() < TIERS,
+          () -> "seed=" + seed + placement);
+      FakeSegment segment = new FakeSegment(nextId++, parent, chunks, CHUNK_BYTES);
+      segments.add(segment);
+      segment.use(now);
+      segment.place(placement.get().tier());
+      tell(new PlacementEvent.Placed(segment, placement.get().tier()));
+    }
+  }
+
+  private void hit() {
+    any().ifPresent(segment -> {
+      segment.use(now);
+      tell(new PlacementEvent.Hit(segment.path()));
+    });
+  }
+
+  private void split() {
+    any().filter(segment -> segment.chunks() > 1).ifPresent(segment -> {
+      FakeSegment upper = segment.split(nextId++, 1 + random.nextInt(segment.chunks() - 1));
+      segments.add(upper);
+      tell(new PlacementEvent.Split(upper, segment));
+    });
+  }
+
+  private void lose() {
+    any().ifPresent(segment -> leave(segment, random.nextInt(TIERS)));
+  }
+
+  private void leave(FakeSegment segment, int tier) {
+    if (segment.chunksIn(tier) > 0) {
+      segment.leave(tier);
+      tell(new PlacementEvent.Left(segment, tier));
+      for (FakeSegment each = segment; each != null && each.useless(); each = each.parent()) {
+        if (segments.remove(each)) {
+          each.detach();
+          tell(new PlacementEvent.Gone(each));
+        }
+      }
+    }
+  }
+
+  private void carryOut(Move move) {
+    FakeSegment segment = (FakeSegment) move.segment();
+    switch (move) {
+      case Move.Drop(var ignored, int tier) -> leave(segment, tier);
+      case Move.Transfer(var ignored, int from, Placement to, boolean keepSource) -> {
+        if (segments.contains(segment) && segment.chunksIn(from) > 0) {
+          segment.place(to.tier());
+          tell(new PlacementEvent.Placed(segment, to.tier()));
+          if (!keepSource) {
+            leave(segment, from);
+          }
+        }
+      }
+    }
+  }
+
+  /** A plan frees what is asked, or leaves nothing that could go. */
+  private void free(String at) {
+    int tier = random.nextInt(TIERS);
+    long bytes = 1 + random.nextLong(12 * CHUNK_BYTES);
+    List<Move> moves = policy.plan(tier, bytes, now);
+    transcript.append(moves).append('\n');
+    long freed = moves.stream().mapToLong(move -> move.segment().bytesIn(tier)).sum();
+    for (FakeSegment segment : segments) {
+      boolean needed = tier == TIERS - 1 && segment.hasChildren() && segment.chunksOnlyIn(tier) > 0;
+      boolean planned = moves.stream().anyMatch(move -> move.segment() == segment);
+      assertTrue(freed >= bytes || planned || needed || segment.busy() || segment.chunksIn(tier) == 0,
+          () -> at + ": " + segment + " could have gone, " + bytes + " bytes were wanted of tier " + tier);
+    }
+    moves.forEach(this::carryOut);
+  }
+}

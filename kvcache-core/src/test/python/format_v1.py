@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Format version 1, written a second time from FORMAT.md alone: prints the test vectors and the worked example.
+
+The Java tests pin what this prints. Needs nothing but Python 3.8.
+"""
+import hashlib
+import struct
+
+DTYPES = {"bf16": 1, "f16": 2, "f32": 3, "fp8": 4, "opaque": 5}
+
+
+# -- keys ------------------------------------------------------------------------------------------------------------
+
+def layout(chunk_tokens, layers):
+    """layers: (kvHeads, keyDim, valueDim, dtype, window) of each."""
+    out = struct.pack("<II", chunk_tokens, len(layers))
+    for heads, key_dim, value_dim, dtype, window in layers:
+        out += struct.pack("<IIIII", heads, key_dim, value_dim, DTYPES[dtype], window)
+    return out
+
+
+def root(encoded_layout, model, adapter="", rope="", engine="", rank=0, ranks=1, first_layer=0, salt=b""):
+    fields = [model.encode(), adapter.encode(), rope.encode(), engine.encode(),
+              struct.pack("<III", rank, ranks, first_layer), encoded_layout, salt]
+    out = b"kvcache chunk key" + struct.pack("<I", 1)
+    for field in fields:
+        out += struct.pack("<I", len(field)) + field
+    return hashlib.sha256(out).digest()
+
+
+def keys(root_key, chunk_tokens, tokens, extras=()):
+    """extras: (offset in the prompt, digest) pairs in any order. The keys of the full chunks."""
+    chain, previous = [], root_key
+    for start in range(0, len(tokens) - chunk_tokens + 1, chunk_tokens):
+        end = start + chunk_tokens
+        inside = sorted((offset - start, digest) for offset, digest in extras if start <= offset < end)
+        out = previous + struct.pack("<I", chunk_tokens)
+        out += struct.pack("<%di" % chunk_tokens, *tokens[start:end])
+        out += struct.pack("<I", len(inside))
+        for offset, digest in inside:
+            out += struct.pack("<II", offset, len(digest)) + digest
+        previous = hashlib.sha256(out).digest()
+        chain.append(previous)
+    return chain
+
+
+# -- frames ----------------------------------------------------------------------------------------------------------
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def preamble(key, variant, generation, codec, part, length):
+    head = b"KVF1" + struct.pack("<BBH", 1, variant, part) + key + struct.pack("<QQHH", generation, length, codec, 0)
+    return head + struct.pack("<I", crc32c(head))
+
+
+def frame(encoded_layout, chunk_tokens, halves, key, root_key, previous, index, generation, created, expiry=0,
+          parent=0):
+    """A raw frame in one group. halves: keys and values of every layer, layer by layer; b"" where there are none."""
+    body, table = bytearray(64), b""
+    for half in halves:
+        if half:
+            body += bytes(-len(body) % 64) + half
+        table += struct.pack("<QII", len(half), crc32c(half), crc32c(half))
+    body[:64] = preamble(key, 0, generation, 0, 1, len(body))
+    layers = len(halves) // 2
+    fields = hashlib.sha256(encoded_layout).digest() + root_key + previous
+    fields += struct.pack("<QIIII", index * chunk_tokens, chunk_tokens, 0, layers, 1)
+    fields += struct.pack("<qqQ", created, expiry, parent) + bytes(48)
+    fields += struct.pack("<IIQ", 0, layers, len(body)) + table
+    header = preamble(key, 0, generation, 0, 0, 64 + len(fields) + 4) + fields + struct.pack("<I", crc32c(fields))
+    return header, bytes(body)
+
+
+def note(root_key, previous, index, generation, codec, length, last_use, frequency):
+    out = struct.pack("<I", 1) + root_key + previous
+    out += struct.pack("<IQIQqd", index, generation, codec, length, last_use, frequency)
+    return out + struct.pack("<I", crc32c(out))
+
+
+# -- vectors ---------------------------------------------------------------------------------------------------------
+
+MODEL = "example/model@1"
+LAYERS = [(1, 2, 1, "f16", 0), (1, 3, 0, "opaque", 0)]
+LAYOUT = layout(16, LAYERS)
+
+
+def key_vectors():
+    base = root(LAYOUT, MODEL)
+    yield "root", base
+    yield "root, model modèle-模型-🦙", root(LAYOUT, "modèle-模型-🦙")
+    yield "root, adapter lora-7", root(LAYOUT, MODEL, adapter="lora-7")
+    yield "root, RoPE scaling yarn", root(LAYOUT, MODEL, rope="yarn")
+    yield "root, engine engine-1.2", root(LAYOUT, MODEL, engine="engine-1.2")
+    yield "root, rank 0 of 2", root(LAYOUT, MODEL, ranks=2)
+    yield "root, rank 1 of 2", root(LAYOUT, MODEL, rank=1, ranks=2)
+    yield "root, first layer 2", root(LAYOUT, MODEL, first_layer=2)
+    yield "root, tenant salt 00 ff 10", root(LAYOUT, MODEL, salt=bytes.fromhex("00ff10"))
+    yield "root, chunks of 32", root(layout(32, LAYERS), MODEL)
+    yield "root, window 8 in layer 0", root(layout(16, [(1, 2, 1, "f16", 8), LAYERS[1]]), MODEL)
+    yield "root, bf16 in layer 0", root(layout(16, [(1, 2, 1, "bf16", 0), LAYERS[1]]), MODEL)
+    tokens = list(range(1, 33))
+    first, second = keys(base, 16, tokens)
+    yield "chunk 0 of tokens 1 to 32", first
+    yield "chunk 1 of tokens 1 to 32", second
+    yield "chunk 0 of 16 times 2147483647", keys(base, 16, [2147483647] * 16)[0]
+    one, more = (3, b"\xaa" * 32), [(20, b"\x02"), (20, b"\x01\xff"), (18, b"\xff")]
+    yield "chunk 0, extra at 3: 32 times aa", keys(base, 16, tokens, [one])[0]
+    yield "chunk 1, extra at 3: 32 times aa", keys(base, 16, tokens, [one])[1]
+    yield "chunk 1, extras 20: 02, 20: 01 ff, 18: ff", keys(base, 16, tokens, more)[1]
+
+
+def dump(data):
+    lines = []
+    for at in range(0, len(data), 16):
+        line = data[at:at + 16]
+        text = "".join(chr(b) if 32 <= b < 127 else "." for b in line)
+        lines.append("%04x  %-47s  %s" % (at, line.hex(" "), text))
+    return "\n".join(lines)
+
+
+def main():
+    for name, value in key_vectors():
+        print("%-52s %s" % (name, value.hex()))
+    base = root(LAYOUT, MODEL)
+    first, second = keys(base, 16, list(range(1, 33)))
+    keys0 = struct.pack("<32e", *[i / 2 for i in range(32)])
+    values0 = struct.pack("<16e", *[-i for i in range(16)])
+    header, body = frame(LAYOUT, 16, [keys0, values0, bytes(range(48)), b""], second, base, first, 1,
+                         0x0123456789ABCDEF, 1_790_000_000_000, 1_800_000_000_000)
+    for title, data in (("header part", header), ("group part", body)):
+        print("\n%s, %d bytes, SHA-256 %s" % (title, len(data), hashlib.sha256(data).hexdigest()))
+        print(dump(data))
+    data = note(base, first, 1, 0x0123456789ABCDEF, 0, len(header) + len(body), 1_790_000_000_000, 1.5)
+    print("\nnote, %d bytes" % len(data))
+    print(dump(data))
+
+
+if __name__ == "__main__":
+    main()

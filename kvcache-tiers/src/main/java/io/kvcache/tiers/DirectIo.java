@@ -1,0 +1,51 @@
+package io.kvcache.tiers;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.OpenOption;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Optional;
+import java.util.Set;
+
+/** Finds out whether files of a directory can be read and written past the page cache. */
+final class DirectIo {
+  private DirectIo() {}
+
+  /** The option to open files with; empty when this JDK, the system or the filesystem refuses. */
+  static Optional<OpenOption> probe(Path directory) throws IOException {
+    Optional<OpenOption> direct = option();
+    if (direct.isEmpty() || Files.getFileStore(directory).getBlockSize() > Pages.BYTES) {
+      return Optional.empty();
+    }
+    Path file = directory.resolve("probe.tmp");
+    Set<OpenOption> options = Set.of(direct.get(), StandardOpenOption.CREATE, StandardOpenOption.READ,
+        StandardOpenOption.WRITE, StandardOpenOption.DELETE_ON_CLOSE);
+    try (FileChannel channel = FileChannel.open(file, options); Arena arena = Arena.ofConfined()) {
+      MemorySegment page = arena.allocate(Pages.BYTES, Pages.BYTES);
+      boolean works = channel.write(page.asByteBuffer(), 0) == Pages.BYTES
+          && channel.read(page.asByteBuffer(), 0) == Pages.BYTES;
+      return works ? direct : Optional.empty();
+    } catch (IOException | UnsupportedOperationException e) {
+      Files.deleteIfExists(file);
+      return Optional.empty();
+    }
+  }
+
+  /** By name, because naming the class gives a warning that nothing suppresses. */
+  private static Optional<OpenOption> option() {
+    try {
+      for (Object constant : Class.forName("com.sun.nio.file.ExtendedOpenOption").getEnumConstants()) {
+        if (constant.toString().equals("DIRECT")) {
+          return Optional.of((OpenOption) constant);
+        }
+      }
+      return Optional.empty();
+    } catch (ClassNotFoundException e) {
+      return Optional.empty();
+    }
+  }
+}

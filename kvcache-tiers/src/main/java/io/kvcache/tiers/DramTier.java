@@ -1,0 +1,389 @@
+package io.kvcache.tiers;
+
+import com.sun.management.OperatingSystemMXBean;
+import io.kvcache.spi.Deadline;
+import io.kvcache.spi.EntryId;
+import io.kvcache.spi.ReadResult;
+import io.kvcache.spi.Tier;
+import io.kvcache.spi.TierEntry;
+import io.kvcache.spi.TierTrait;
+import io.kvcache.spi.TierUsage;
+import io.kvcache.spi.TierView;
+import io.kvcache.spi.TierWrite;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.management.ManagementFactory;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
+
+/**
+ * Entries in this process's memory, off the heap. Nothing survives a restart.
+ *
+ * <p>Space: each part takes whole pages of 4096 bytes. The capacity bounds pages
+ * reserved from the system and, together with them, the heap objects that describe entries: a 64th of the
+ * capacity, at least 8192 bytes, is set aside for those and always counts as used.
+ * Pages are reserved in slabs as they are first needed, which takes about 0.4 ms a MiB then, and kept until
+ * {@link #close}.
+ *
+ * <p>Huge pages: slabs come from the C library's {@code malloc}; with glibc 2.35 or newer, {@code
+ * GLIBC_TUNABLES=glibc.malloc.hugetlb=1} in the environment asks for transparent ones. It is left to the
+ * user: on a small virtual machine reserving became slower and nothing became faster.
+ *
+ * <p>Ownership: a part's memory is freed when its entry was removed or replaced and the last view of it
+ * closed; with assertions on it is overwritten then, so that use after close shows.
+ *
+ * <p>Threads: reading and viewing take no lock. After {@link #close} every method but {@link #name}, {@link
+ * #traits} and {@link #usage} throws {@link IllegalStateException}, and so does every segment.
+ */
+public final class DramTier implements Tier {
+  /** Least capacity, in bytes. */
+  public static final long MIN_CAPACITY_BYTES = 64 << 10;
+
+  /** System property that, when {@code true}, makes the tier remember where writes and views were taken. */
+  public static final String TRACE_PROPERTY = "io.kvcache.traceHandles";
+
+  /** What freed memory is overwritten with when assertions are on. */
+  static final byte POISON = (byte) 0xdb;
+
+  private static final int HEAP_SHARE = 64; // one part in so many of the capacity
+  private static final long LEAST_HEAP_BYTES = 8 << 10;
+
+  /**
+   * Heap bytes an entry is charged: map node, id, key, entry, arrays; measured with compressed references.
+   */
+  private static final long ENTRY_HEAP_BYTES = 256;
+
+  /** Heap bytes a part is charged: two runs, for it and a gap beside it, and a segment. */
+  private static final long PART_HEAP_BYTES = 160;
+
+  private static final Set<TierTrait> TRAITS = Set.of(TierTrait.ADDRESSABLE);
+  private static final boolean ASSERTING = DramTier.class.desiredAssertionStatus();
+
+  private final long capacityBytes;
+  private final long heapLimitBytes;
+  private final Arena arena = Arena.ofShared();
+  private final PageAllocator pages;
+  private final AtomicLong heapBytes = new AtomicLong();
+  private final ConcurrentHashMap<EntryId, DramEntry> entries = new ConcurrentHashMap<>();
+  private final OpenHandles handles = new OpenHandles(ASSERTING || Boolean.getBoolean(TRACE_PROPERTY));
+  private final AtomicBoolean closed = new AtomicBoolean();
+
+  private DramTier(long capacityBytes) {
+    this.capacityBytes = capacityBytes;
+    heapLimitBytes = Math.max(LEAST_HEAP_BYTES, capacityBytes / HEAP_SHARE);
+    pages = new PageAllocator(arena, capacityBytes - heapLimitBytes);
+  }
+
+  /**
+   * An empty tier, whose memory is reserved as it is needed.
+   *
+   * @param capacityBytes hard limit on all it takes, {@value #MIN_CAPACITY_BYTES} to the memory of this
+   *     machine or container
+   * @throws IllegalArgumentException when the capacity is outside these limits
+   */
+  public static DramTier open(long capacityBytes) {
+    long most = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class).getTotalMemorySize();
+    if (capacityBytes < MIN_CAPACITY_BYTES || capacityBytes > most) {
+      throw new IllegalArgumentException("capacityBytes is " + capacityBytes + ", must be "
+          + MIN_CAPACITY_BYTES + " to " + most + ", this machine's memory");
+    }
+    return new DramTier(capacityBytes);
+  }
+
+  @Override
+  public String name() {
+    return "dram";
+  }
+
+  @Override
+  public Set<TierTrait> traits() {
+    return TRAITS;
+  }
+
+  @Override
+  public TierUsage usage() {
+    return new TierUsage(capacityBytes, heapLimitBytes + pages.usedBytes(), entries.size());
+  }
+
+  @Override
+  public Optional<TierWrite> create(EntryId id, byte[] note, long[] partBytes) {
+    Objects.requireNonNull(id, "id");
+    requireOpen();
+    requireNote(note);
+    long[] claimed = partBytes.clone();
+    requireLengths(claimed, null);
+    long heap = heapBytes(note, claimed.length);
+    if (!chargeHeap(heap)) {
+      return Optional.empty();
+    }
+    PageRun[] runs = allocate(claimed);
+    if (runs == null) {
+      heapBytes.addAndGet(-heap);
+      return Optional.empty();
+    }
+    return Optional.of(new Write(id, note.clone(), claimed, runs));
+  }
+
+  @Override
+  public ReadResult read(EntryId id, int part, MemorySegment target, Deadline deadline) {
+    DramEntry entry = retain(id);
+    if (entry == null) {
+      return new ReadResult.Missing();
+    }
+    try {
+      if (part < 0 || part >= entry.parts.length || target.byteSize() < entry.parts[part].byteSize()) {
+        return new ReadResult.Missing();
+      }
+      MemorySegment stored = entry.parts[part];
+      MemorySegment.copy(stored, 0, target, 0, stored.byteSize());
+      return new ReadResult.Present(stored.byteSize());
+    } finally {
+      release(entry);
+    }
+  }
+
+  @Override
+  public Optional<TierView> view(EntryId id) {
+    DramEntry entry = retain(id);
+    return entry == null ? Optional.empty() : Optional.of(new View(entry));
+  }
+
+  @Override
+  public int remove(Collection<EntryId> ids) {
+    requireOpen();
+    int removed = 0;
+    for (EntryId id : ids) {
+      DramEntry entry = entries.remove(id);
+      if (entry != null) {
+        release(entry);
+        removed++;
+      }
+    }
+    return removed;
+  }
+
+  @Override
+  public void annotate(Map<EntryId, byte[]> notes) {
+    requireOpen();
+    notes.values().forEach(DramTier::requireNote);
+    notes.forEach((id, note) -> entries.computeIfPresent(id, (same, entry) -> {
+      // Charged without asking: a note cannot be refused, so new entries wait until there is room again.
+      heapBytes.addAndGet(note.length - entry.note.length);
+      entry.note = note.clone();
+      return entry;
+    }));
+  }
+
+  @Override
+  public void inventory(Consumer<TierEntry> consumer) {
+    requireOpen();
+    entries.forEach((id, entry) -> consumer.accept(new TierEntry(id, entry.note.clone(), entry.pageBytes())));
+  }
+
+  /** Does nothing: nothing here survives a restart. */
+  @Override
+  public void flush() {
+    requireOpen();
+  }
+
+  /**
+   * Gives all memory back. Idempotent, except that it tries again after I/O on a segment was in the way.
+   *
+   * @throws IllegalStateException when writes or views are still open, naming how many and, where traced,
+   *     where they were taken; the memory is given back nevertheless and using it throws. Also when I/O is
+   *     running on a segment: nothing is given back then.
+   */
+  @Override
+  public synchronized void close() {
+    boolean first = closed.compareAndSet(false, true);
+    long open = handles.count();
+    entries.clear();
+    if (arena.scope().isAlive()) {
+      arena.close();
+    }
+    if (first && open != 0) {
+      throw new IllegalStateException(
+          open + " writes or views of tier dram still open; " + handles.describe());
+    }
+  }
+
+  /** The entry with one more reference; null when there is none. */
+  private DramEntry retain(EntryId id) {
+    requireOpen();
+    while (true) {
+      DramEntry entry = entries.get(id);
+      if (entry == null) {
+        requireOpen(); // or close has just emptied the map, and missing would be the wrong answer
+        return null;
+      }
+      if (entry.tryRetain()) {
+        return entry;
+      }
+      // Replaced or removed since the look-up, so the next one finds another entry or none.
+      Thread.onSpinWait();
+    }
+  }
+
+  private void release(DramEntry entry) {
+    if (entry.release()) {
+      heapBytes.addAndGet(-heapBytes(entry.note, entry.runs.length));
+      free(entry.runs);
+    }
+  }
+
+  /** One run for each part; null when there is no room for all. */
+  private PageRun[] allocate(long[] partBytes) {
+    PageRun[] runs = new PageRun[partBytes.length];
+    for (int i = 0; i < runs.length; i++) {
+      runs[i] = pages.allocate(partBytes[i]);
+      if (runs[i] == null) {
+        free(Arrays.copyOf(runs, i));
+        return null;
+      }
+    }
+    return runs;
+  }
+
+  private void free(PageRun[] runs) {
+    for (PageRun run : runs) {
+      if (ASSERTING && arena.scope().isAlive()) {
+        run.memory(run.bytes()).fill(POISON);
+      }
+      pages.free(run);
+    }
+  }
+
+  private boolean chargeHeap(long bytes) {
+    long charged = heapBytes.get();
+    while (charged + bytes <= heapLimitBytes) {
+      long witness = heapBytes.compareAndExchange(charged, charged + bytes);
+      if (witness == charged) {
+        return true;
+      }
+      charged = witness;
+    }
+    return false;
+  }
+
+  private static long heapBytes(byte[] note, int parts) {
+    return ENTRY_HEAP_BYTES + note.length + parts * PART_HEAP_BYTES;
+  }
+
+  private void requireOpen() {
+    if (closed.get()) {
+      throw new IllegalStateException("tier dram is closed");
+    }
+  }
+
+  private static void requireNote(byte[] note) {
+    if (note.length > MAX_NOTE_BYTES) {
+      throw new IllegalArgumentException("note has " + note.length + " bytes, at most " + MAX_NOTE_BYTES);
+    }
+  }
+
+  /** Checks lengths to claim or, where {@code claimed} is not null, to commit. */
+  private static void requireLengths(long[] partBytes, long[] claimed) {
+    if (partBytes.length == 0 || claimed != null && partBytes.length != claimed.length) {
+      String expected = claimed == null ? "at least 1" : String.valueOf(claimed.length);
+      throw new IllegalArgumentException("entry has " + partBytes.length + " parts, must be " + expected);
+    }
+    for (int i = 0; i < partBytes.length; i++) {
+      long most = claimed == null ? Long.MAX_VALUE : claimed[i];
+      if (partBytes[i] < 1 || partBytes[i] > most) {
+        throw new IllegalArgumentException(
+            "part " + i + " has " + partBytes[i] + " bytes, must be 1 to " + most);
+      }
+    }
+  }
+
+  private final class Write implements TierWrite {
+    private final EntryId id;
+    private final byte[] note;
+    private final long[] claimed;
+    private final PageRun[] runs;
+    private final AtomicBoolean ended = new AtomicBoolean();
+
+    Write(EntryId id, byte[] note, long[] claimed, PageRun[] runs) {
+      this.id = id;
+      this.note = note;
+      this.claimed = claimed;
+      this.runs = runs;
+      handles.opened(this);
+    }
+
+    @Override
+    public MemorySegment part(int index) {
+      if (ended.get()) {
+        throw new IllegalStateException("write of " + id + " is over");
+      }
+      return runs[index].memory(claimed[index]);
+    }
+
+    @Override
+    public void commit(long[] partBytes) {
+      requireOpen();
+      requireLengths(partBytes, claimed);
+      if (!ended.compareAndSet(false, true)) {
+        throw new IllegalStateException("write of " + id + " is over");
+      }
+      MemorySegment[] parts = new MemorySegment[runs.length];
+      for (int i = 0; i < parts.length; i++) {
+        pages.shrink(runs[i], partBytes[i]);
+        parts[i] = runs[i].memory(partBytes[i]).asReadOnly();
+      }
+      DramEntry older = entries.put(id, new DramEntry(id, note, runs, parts));
+      if (older != null) {
+        release(older);
+      }
+      handles.closed(this);
+    }
+
+    @Override
+    public void close() {
+      if (ended.compareAndSet(false, true)) {
+        heapBytes.addAndGet(-heapBytes(note, runs.length));
+        free(runs);
+        handles.closed(this);
+      }
+    }
+  }
+
+  private final class View implements TierView {
+    private final DramEntry entry;
+    private final AtomicBoolean ended = new AtomicBoolean();
+
+    View(DramEntry entry) {
+      this.entry = entry;
+      handles.opened(this);
+    }
+
+    @Override
+    public int parts() {
+      return entry.parts.length;
+    }
+
+    @Override
+    public MemorySegment part(int index) {
+      if (ended.get()) {
+        throw new IllegalStateException("view of " + entry.id + " is closed");
+      }
+      return entry.parts[index];
+    }
+
+    @Override
+    public void close() {
+      if (ended.compareAndSet(false, true)) {
+        release(entry);
+        handles.closed(this);
+      }
+    }
+  }
+}

@@ -1,0 +1,112 @@
+package io.kvcache.tiers;
+
+import io.kvcache.spi.EntryId;
+import io.kvcache.spi.TierWrite;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+
+/** A claim on an {@link SsdTier}, with the memory in which its parts wait for the commit. */
+final class SsdWrite implements TierWrite {
+  private final SsdTier tier;
+  private final EntryId id;
+  private final byte[] note;
+  private final long[] claimedBytes;
+  private final MemorySegment[] staged;
+  private boolean ended;
+
+  /** Takes ownership of the arrays. */
+  SsdWrite(SsdTier tier, EntryId id, byte[] note, long[] claimedBytes, MemorySegment[] staged) {
+    this.tier = tier;
+    this.id = id;
+    this.note = note;
+    this.claimedBytes = claimedBytes;
+    this.staged = staged;
+  }
+
+  EntryId id() {
+    return id;
+  }
+
+  byte[] note() {
+    return note;
+  }
+
+  MemorySegment[] staged() {
+    return staged;
+  }
+
+  int parts() {
+    return claimedBytes.length;
+  }
+
+  /** Whether a part goes into the index; decided by what was claimed for it, since that is where it was claimed. */
+  boolean isSmall(int part) {
+    return claimedBytes[part] < SsdEntry.SMALL_PART_BYTES;
+  }
+
+  /** Pages claimed for the parts that go into extents. */
+  long claimedPages() {
+    long pages = 0;
+    for (int i = 0; i < parts(); i++) {
+      pages += isSmall(i) ? 0 : Pages.holding(claimedBytes[i]);
+    }
+    return pages;
+  }
+
+  /** Bytes claimed of the index. */
+  long claimedIndexBytes() {
+    int smallParts = 0;
+    long smallBytes = 0;
+    for (int i = 0; i < parts(); i++) {
+      if (isSmall(i)) {
+        smallParts++;
+        smallBytes += claimedBytes[i];
+      }
+    }
+    return SsdEntry.indexBytes(parts(), smallParts, smallBytes, claimedPages());
+  }
+
+  @Override
+  public synchronized MemorySegment part(int index) {
+    requireNotEnded();
+    return staged[index];
+  }
+
+  @Override
+  public synchronized void commit(long[] partBytes) throws IOException {
+    requireNotEnded();
+    requireLengths(partBytes);
+    try {
+      tier.commit(this, partBytes);
+    } finally {
+      ended = true;
+    }
+  }
+
+  @Override
+  public synchronized void close() {
+    if (!ended) {
+      ended = true;
+      tier.abandon(this);
+    }
+  }
+
+  private void requireNotEnded() {
+    if (ended) {
+      throw new IllegalStateException("write of " + id + " is over");
+    }
+  }
+
+  private void requireLengths(long[] partBytes) {
+    if (partBytes.length != parts()) {
+      throw new IllegalArgumentException(
+          "lengths of " + partBytes.length + " parts, claimed were " + parts());
+    }
+    for (int i = 0; i < parts(); i++) {
+      if (partBytes[i] < 1 || partBytes[i] > claimedBytes[i]) {
+        throw new IllegalArgumentException(
+            "part " + i + " has " + partBytes[i] + " bytes, must be 1 to " + claimedBytes[i]);
+      }
+    }
+  }
+}

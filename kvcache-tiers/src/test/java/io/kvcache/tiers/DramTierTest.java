@@ -1,0 +1,193 @@
+package io.kvcache.tiers;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.kvcache.spi.Deadline;
+import io.kvcache.spi.EntryId;
+import io.kvcache.spi.Tier;
+import io.kvcache.spi.TierView;
+import io.kvcache.spi.TierWrite;
+import io.kvcache.testkit.Payloads;
+import io.kvcache.testkit.TierContract;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class DramTierTest extends TierContract {
+  private static final long CAPACITY = 4 << 20;
+  private static final byte[] NO_NOTE = {};
+  private static final long[] PART = {10_000};
+
+  @Override
+  protected Tier newTier(long capacityBytes) {
+    return DramTier.open(capacityBytes);
+  }
+
+  @ParameterizedTest
+  @ValueSource(longs = {Long.MIN_VALUE, -1, 0, 4095, (64 << 10) - 1, 1L << 50, Long.MAX_VALUE})
+  void rejectsAbsurdCapacity(long capacity) {
+    String message = assertThrows(IllegalArgumentException.class, () -> DramTier.open(capacity)).getMessage();
+    assertTrue(message.contains("is " + capacity + ","), message);
+    assertTrue(message.contains(String.valueOf(DramTier.MIN_CAPACITY_BYTES)), message);
+  }
+
+  @Test
+  void smallestCapacityIsUsable() throws IOException {
+    try (Tier tier = DramTier.open(DramTier.MIN_CAPACITY_BYTES)) {
+      store(tier, Payloads.entry(1));
+      assertTrue(tier.usage().usedBytes() <= DramTier.MIN_CAPACITY_BYTES, tier.usage().toString());
+    }
+  }
+
+  @Test
+  void partsStandOnPages() throws IOException {
+    try (Tier tier = DramTier.open(CAPACITY);
+        TierWrite write = tier.create(Payloads.entry(1), NO_NOTE, new long[] {1, 5000, 4096}).orElseThrow()) {
+      for (int part = 0; part < 3; part++) {
+        assertEquals(0, write.part(part).address() % 4096);
+      }
+    }
+  }
+
+  /** Goal: memory that views show is kept, and is overwritten the moment the last of them closes. */
+  @Test
+  void lastViewFreesAndPoisons() throws IOException {
+    assertTrue(DramTier.class.desiredAssertionStatus(), "tests run with assertions on");
+    try (Tier tier = DramTier.open(CAPACITY)) {
+      long empty = tier.usage().usedBytes();
+      EntryId id = Payloads.entry(1);
+      store(tier, id);
+      TierView first = tier.view(id).orElseThrow();
+      TierView second = tier.view(id).orElseThrow();
+      MemorySegment bytes = first.part(0);
+      tier.remove(List.of(id));
+      first.close();
+      first.close(); // must not take the other view's reference
+      assertEquals(-1, Payloads.mismatch(bytes, id.key(), 0, 1));
+      assertThrows(IllegalStateException.class, () -> first.part(0));
+      second.close();
+      assertEquals(empty, tier.usage().usedBytes());
+      for (long at = 0; at < bytes.byteSize(); at++) {
+        assertEquals(DramTier.POISON, bytes.get(ValueLayout.JAVA_BYTE, at));
+      }
+    }
+  }
+
+  /** Goal: what was not closed is counted and located, all memory is released, and using it throws. */
+  @Test
+  void closeReportsLeaks() throws IOException {
+    Tier tier = DramTier.open(CAPACITY);
+    EntryId id = Payloads.entry(1);
+    store(tier, id);
+    TierView view = tier.view(id).orElseThrow();
+    TierWrite write = tier.create(id, NO_NOTE, PART).orElseThrow();
+    MemorySegment bytes = view.part(0);
+    MemorySegment claimed = write.part(0);
+    String message = assertThrows(IllegalStateException.class, tier::close).getMessage();
+    assertTrue(message.startsWith("2 writes or views"), message);
+    assertTrue(message.contains("closeReportsLeaks"), message);
+    tier.close();
+    assertThrows(IllegalStateException.class, () -> bytes.get(ValueLayout.JAVA_BYTE, 0));
+    assertThrows(IllegalStateException.class, () -> claimed.set(ValueLayout.JAVA_BYTE, 0, (byte) 1));
+    assertThrows(IllegalStateException.class, () -> write.commit(PART));
+    assertThrows(IllegalStateException.class, () -> tier.view(id));
+    view.close();
+    write.close();
+  }
+
+  @Test
+  void handlesAreTracedOnDemandOnly() {
+    OpenHandles counting = new OpenHandles(false);
+    counting.opened(this);
+    assertEquals(1, counting.count());
+    assertTrue(counting.describe().contains(DramTier.TRACE_PROPERTY), counting.describe());
+  }
+
+  @Test
+  void releasingTwiceIsAnError() {
+    DramEntry entry = new DramEntry(Payloads.entry(1), NO_NOTE, new PageRun[0], new MemorySegment[0]);
+    assertTrue(entry.tryRetain());
+    assertEquals(false, entry.release());
+    assertEquals(true, entry.release());
+    assertEquals(false, entry.tryRetain());
+    assertThrows(IllegalStateException.class, entry::release);
+  }
+
+  /** Goal: entries of a page each run into the share for heap objects, never over the capacity. */
+  @Test
+  void heapObjectsAreBounded() throws IOException {
+    try (Tier tier = DramTier.open(CAPACITY)) {
+      int stored = 0;
+      Optional<TierWrite> write = claimPage(tier, stored);
+      while (write.isPresent()) {
+        write.get().commit(new long[] {1});
+        stored++;
+        write = claimPage(tier, stored);
+      }
+      assertEquals(CAPACITY / 64 / (256 + 160 + Tier.MAX_NOTE_BYTES), stored);
+      assertTrue(tier.usage().usedBytes() <= CAPACITY, tier.usage().toString());
+    }
+  }
+
+  /** Goal: closing under running readers ends them with an exception, not the process. */
+  @Test
+  void closingUnderReadersIsSafe() throws Exception {
+    Tier tier = DramTier.open(CAPACITY);
+    EntryId id = Payloads.entry(1);
+    store(tier, id);
+    CountDownLatch reading = new CountDownLatch(2);
+    try (ExecutorService threads = Executors.newFixedThreadPool(2)) {
+      Future<?> copying = threads.submit(() -> {
+        MemorySegment target = MemorySegment.ofArray(new byte[(int) PART[0]]);
+        while (true) {
+          tier.read(id, 0, target, Deadline.never());
+          assertEquals(-1, Payloads.mismatch(target, id.key(), 0, 1));
+          reading.countDown();
+        }
+      });
+      Future<?> viewing = threads.submit(() -> {
+        while (true) {
+          try (TierView view = tier.view(id).orElseThrow()) {
+            assertEquals(-1, Payloads.mismatch(view.part(0), id.key(), 0, 1));
+            reading.countDown();
+          }
+        }
+      });
+      reading.await();
+      try {
+        tier.close();
+      } catch (IllegalStateException leaked) {
+        assertTrue(leaked.getMessage().contains("still open"), leaked.getMessage());
+      }
+      for (Future<?> each : List.of(copying, viewing)) {
+        ExecutionException end = assertThrows(ExecutionException.class, () -> each.get(60, TimeUnit.SECONDS));
+        assertInstanceOf(IllegalStateException.class, end.getCause());
+      }
+    }
+  }
+
+  private static Optional<TierWrite> claimPage(Tier tier, int number) throws IOException {
+    return tier.create(Payloads.entry(number), new byte[Tier.MAX_NOTE_BYTES], new long[] {1});
+  }
+
+  private static void store(Tier tier, EntryId id) throws IOException {
+    try (TierWrite write = tier.create(id, NO_NOTE, PART).orElseThrow()) {
+      Payloads.fill(write.part(0), id.key(), 0, 1);
+      write.commit(PART);
+    }
+  }
+}
