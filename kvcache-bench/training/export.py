@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 import llama_file
+from llama_file import WEIGHTS
 from model import Batch, RecallModel, Shape, rms_norm, rotate
 from stream import BENCH_DIR, FIRST_HELD_OUT_SEED, KINDS, Example, compile_generator, held_out
 
-WEIGHTS = os.path.join(BENCH_DIR, "src/main/resources/io/kvcache/bench/model/recall.bin")
 GOLDEN = os.path.join(BENCH_DIR, "src/test/resources/io/kvcache/bench/model/recall-golden.properties")
 END = 4  # Vocabulary.END
 MAX_ANSWER_TOKENS = 7  # RecallQuestion.MAX_ANSWER_TOKENS

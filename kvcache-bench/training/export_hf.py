@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 
 import llama_file
-from export import WEIGHTS
+from llama_file import WEIGHTS
 from model import Batch
 from stream import KINDS, compile_generator, held_out, vocabulary
 

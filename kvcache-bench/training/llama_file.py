@@ -1,12 +1,15 @@
 """The llama2.c checkpoint format: little-endian, float32, RoPE on adjacent pairs, tied output."""
 
+import os
 import struct
 
 import numpy as np
 import torch
 
 from model import RecallModel, Shape
+from stream import BENCH_DIR
 
+WEIGHTS = os.path.join(BENCH_DIR, "src/main/resources/io/kvcache/bench/model/recall.bin")
 HEADER = "<7i"  # dim, hidden, layers, heads, kv heads, vocabulary (positive: tied), context
 BLOCK_ORDER = ["attention_norm", "wq", "wk", "wv", "wo", "mlp_norm", "gate", "down", "up"]
 

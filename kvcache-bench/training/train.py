@@ -23,8 +23,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from evaluate import report
 from model import Batch, RecallModel, Shape
-from stream import KINDS, Stream, by_length, compile_generator, held_out, vocabulary
+from stream import KINDS, Stream, by_length, compile_generator, vocabulary
 
 LEVELS = [60, 100, 160, 320, 640, 1280, 2000]  # longest document, tokens; a kind moves up when it is learned
 PROMOTE_AT = 0.92  # share of exact answers, moving average
@@ -73,6 +74,10 @@ class Curriculum:
                 self.streams[kind].close()
                 self.streams[kind] = None
 
+    def close(self):
+        for stream in filter(None, self.streams):
+            stream.close()
+
     def _shares(self):
         """Of the tokens: much for what is not yet learned. At first only the first kind, the simplest."""
         if self.levels[0] == 0:
@@ -97,33 +102,14 @@ def learning_rate(step, options):
     return options.rate * warm * min(1.0, max(left, 0.02))
 
 
-@torch.no_grad()
-def evaluate(model, documents, questions, min_tokens, max_tokens, batch_tokens, round_kv=True):
-    """Share of exact answers per kind on held-out documents, one question right after the document."""
-    shares = {}
-    for kind in KINDS:
-        examples = held_out(kind, documents, min_tokens, max_tokens, questions, 0.0)
-        exact = np.concatenate([
-            batch.exact(model(batch, round_kv))
-            for batch in map(Batch, by_length(examples, batch_tokens))])
-        shares[kind] = (exact.mean(), len(exact))
-    return shares
-
-
-def report(name, shares):
-    print(name)
-    for kind, (share, count) in shares.items():
-        print(f"  {kind:10s} {100 * share:6.2f} % of {count} answers", flush=True)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", required=True)
-    parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--warmup", type=int, default=100)
-    parser.add_argument("--decay", type=float, default=0.3, help="last share of the steps, rate falls to 0")
-    parser.add_argument("--batch-tokens", type=int, default=8192)
+    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--warmup", type=int, default=50)
+    parser.add_argument("--decay", type=float, default=0.35, help="last share of the steps, rate falls to 0")
+    parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--min-tokens", type=int, default=40)
     parser.add_argument("--questions", type=int, default=24, help="at most, per document")
     parser.add_argument("--chained", type=float, default=0.3, help="share of examples")
@@ -181,10 +167,8 @@ def main():
             os.replace(options.checkpoint + ".new", options.checkpoint)
         if math.isnan(losses[-1] if losses else 0.0):
             raise SystemExit("loss is not a number")
-    report("held-out documents of 500 to 2,000 tokens, K and V in bf16",
-           evaluate(model, 20, 1000, 500, 2000, options.batch_tokens))
-    report("the same, K and V in float32",
-           evaluate(model, 20, 1000, 500, 2000, options.batch_tokens, round_kv=False))
+    curriculum.close()
+    report(model)
 
 
 if __name__ == "__main__":

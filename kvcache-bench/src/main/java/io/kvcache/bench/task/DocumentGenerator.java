@@ -7,11 +7,9 @@ import java.util.SplittableRandom;
 /**
  * Writes the documents of the recall task. A document depends on size, kind and seed alone, so it can
  * be named by them. Immutable and thread-safe.
- *
- * <p>Seeds from {@link #FIRST_HELD_OUT_SEED} up are never trained on.
  */
 public final class DocumentGenerator {
-  /** The first seed that {@link TrainingStream} never uses. */
+  /** Seeds from here on are for testing; training uses smaller ones only. */
   public static final long FIRST_HELD_OUT_SEED = 1L << 40;
 
   /** No line is longer, so a document falls short of the length drawn for it by less than this. */
