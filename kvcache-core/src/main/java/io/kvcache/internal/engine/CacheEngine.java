@@ -133,7 +133,7 @@ public final class CacheEngine implements KvCache {
           shared.events.accept(new CacheEvent.Corrupt(tier.name(), entry.id().key(), e.getMessage()));
         }
       }
-      tier.discard(unreadable);
+      tier.withdraw(unreadable);
     }
     shared.inventory.restore(recovered);
   }

@@ -12,8 +12,10 @@ import io.kvcache.spi.Move;
 import io.kvcache.spi.Placement;
 import io.kvcache.spi.PlacementEvent;
 import io.kvcache.spi.PlacementPolicy;
+import io.kvcache.spi.VariantClass;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -39,6 +41,8 @@ final class Inventory {
   private final LongSupplier nanoTime;
   private final List<TierHandle> tiers;
   private final Map<ChunkKey, Object> inFlight = new HashMap<>();
+  /** What moves under way may yet store of chunks that were removed meanwhile. */
+  private final Set<EntryId> unsettled = new HashSet<>();
   /** What the policy wants done at leisure, in the order it said so; taken by the migrator. */
   private final Set<Move> wishes = new LinkedHashSet<>();
   private long changes;
@@ -321,13 +325,26 @@ final class Inventory {
   }
 
   /**
-   * Ends a move begun with {@link #beginMove}, of a segment that then began with chunk {@code firstChunk}.
+   * Ends a move begun with {@link #beginMove}.
+   *
+   * @param chunks what that returned
+   * @return entries the move may have stored of chunks that were removed meanwhile; their removal from every tier
+   *     is promised
    */
-  void endMove(Segment segment, int firstChunk) {
-    locked(() -> {
-      tree.markMigrating(segment, firstChunk, false);
+  List<EntryId> endMove(Segment segment, List<Resident> chunks) {
+    return locked(() -> {
+      tree.markMigrating(segment, chunks.getFirst().position().chunk(), false);
+      List<EntryId> removed = new ArrayList<>();
+      for (Resident chunk : chunks) {
+        for (VariantClass variantClass : VariantClass.values()) {
+          EntryId id = new EntryId(chunk.key(), variantClass);
+          if (unsettled.remove(id)) {
+            removed.add(id);
+          }
+        }
+      }
       signal();
-      return null;
+      return removed;
     });
   }
 
@@ -435,6 +452,9 @@ final class Inventory {
     int chunks = 0;
     for (Segment segment : segments) {
       for (Resident chunk : residents(segment)) {
+        if (segment.migrating()) {
+          promiseUnsettled(chunk.key());
+        }
         for (Stored stored : chunk.stored()) {
           EntryId id = new EntryId(chunk.key(), stored.variantClass());
           tiers.get(stored.tier()).departs(id);
@@ -445,6 +465,15 @@ final class Inventory {
     }
     signal();
     return new Removed(chunks, entries);
+  }
+
+  /** A migration may be about to store a chunk that was just removed; where, only it knows. */
+  private void promiseUnsettled(ChunkKey key) {
+    for (VariantClass variantClass : VariantClass.values()) {
+      EntryId id = new EntryId(key, variantClass);
+      unsettled.add(id);
+      tiers.forEach(tier -> tier.departs(id));
+    }
   }
 
   /** Something computed from all segments, a parent before its children. */

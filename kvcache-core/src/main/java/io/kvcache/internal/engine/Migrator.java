@@ -134,7 +134,6 @@ final class Migrator {
       if (chunks.isEmpty()) {
         return 0;
       }
-      int firstChunk = chunks.getFirst().position().chunk();
       try {
         List<Resident> there = new ArrayList<>();
         int copied = copyAll(chunks, from, to, usedBefore, there);
@@ -147,7 +146,8 @@ final class Migrator {
         }
         return Math.max(copied, left.size());
       } finally {
-        shared.inventory.endMove(segment, firstChunk);
+        List<EntryId> removed = shared.inventory.endMove(segment, chunks);
+        shared.tiers.forEach(tier -> tier.discard(removed));
       }
     } finally {
       oneAtATime.unlock();
@@ -217,11 +217,7 @@ final class Migrator {
       if (copy == null) {
         return false;
       }
-      if (!shared.inventory.place(chunk.position(), copy)) {
-        shared.tiers.get(to.tier()).discard(List.of(new EntryId(chunk.key(), copy.variantClass())));
-        return false;
-      }
-      return true;
+      return shared.inventory.place(chunk.position(), copy);
     } catch (MalformedDataException e) {
       shared.corrupt(chunk.position(), id, stored, e);
       return false;

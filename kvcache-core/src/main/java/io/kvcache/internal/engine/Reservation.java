@@ -243,7 +243,7 @@ final class Reservation implements KvReservation {
       }
     }
     Tasks.onTier(shared.runtime, tier, () -> {
-      tier.discard(ids);
+      tier.withdraw(ids);
       return null;
     });
   }

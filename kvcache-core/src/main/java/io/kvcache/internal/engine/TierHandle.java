@@ -62,8 +62,7 @@ final class TierHandle {
   private volatile boolean fenced;
   private volatile long fencedUntil;
   private volatile boolean unlisted;
-  /** Entries that have left the tree and may still be in the tier. */
-  private final Map<EntryId, Departure> departing = new ConcurrentHashMap<>();
+  private final Departures departures = new Departures();
 
   TierHandle(int index, Tier tier, LongSupplier nanoTime, Consumer<CacheEvent> events) {
     this.index = index;
@@ -71,11 +70,6 @@ final class TierHandle {
     this.nanoTime = nanoTime;
     this.events = events;
     this.loads = new LoadModel(addressable() ? MEMORY_GUESS : STORAGE_GUESS);
-  }
-
-  /** How far the removal of an entry is. */
-  private enum Departure {
-    UNDER_WAY, FAILED
   }
 
   String name() {
@@ -114,7 +108,7 @@ final class TierHandle {
 
   /** Whether an entry could be stored under this id now, if there is room. */
   boolean mayHold(EntryId id) {
-    return available() && !departing.containsKey(id);
+    return available() && !departures.contains(id);
   }
 
   /**
@@ -185,64 +179,62 @@ final class TierHandle {
     }
   }
 
-  /**
-   * Says that an entry has left the tree and is about to be removed here. Until it is, nothing is stored
-   * under its id: the removal would hit that instead.
-   */
+  /** Promises that an entry will be removed; until it is, nothing can be stored under its id. */
   void departs(EntryId id) {
-    departing.put(id, Departure.UNDER_WAY);
+    departures.promise(id);
   }
 
-  /** Removes for room or after damage: nobody is promised that it lasts. What fails is tried again later. */
+  /**
+   * Carries out promised removals, for room or after damage: nobody is told that they last. What fails is tried
+   * again later.
+   */
   void discard(Collection<EntryId> ids) {
-    ids.forEach(this::departs);
     if (ids.isEmpty()) {
       return;
     }
     if (!available()) {
-      ids.forEach(id -> departing.put(id, Departure.FAILED));
+      departures.kept(ids, false);
       return;
     }
     try {
       tier.remove(ids);
-      departing.keySet().removeAll(ids);
+      departures.kept(ids, true);
       succeeded();
     } catch (IOException | RuntimeException e) {
-      ids.forEach(id -> departing.put(id, Departure.FAILED));
+      departures.kept(ids, false);
       failed(e);
     }
+  }
+
+  /** Removes what may be here though it never was in the tree, or is there no more. */
+  void withdraw(Collection<EntryId> ids) {
+    ids.forEach(this::departs);
+    discard(ids);
   }
 
   /** Tries again to remove what could not be removed before. */
   void sweep() {
     if (available()) {
-      discard(takeFailed());
+      discard(departures.promiseFailed());
     }
   }
 
-  private List<EntryId> takeFailed() {
-    return departing.keySet().stream()
-        .filter(id -> departing.replace(id, Departure.FAILED, Departure.UNDER_WAY))
-        .toList();
-  }
-
   /**
-   * Removes, for a caller who is promised that it lasts; together with whatever else has left the tree and
-   * may still be here, since the caller means that too.
+   * Carries out promised removals for a caller who is told that they last; together with whatever else has left
+   * the tree and may still be here, since the caller means that too.
    */
   void remove(Collection<EntryId> ids) throws IOException {
-    Set<EntryId> mine = new LinkedHashSet<>(ids);
-    mine.addAll(takeFailed());
-    Set<EntryId> all = new LinkedHashSet<>(mine);
-    all.addAll(departing.keySet());
+    List<EntryId> all = departures.promiseAll();
     try {
       if (!all.isEmpty()) {
         tier.remove(all);
-        departing.keySet().removeAll(mine);
         succeeded();
       }
+      departures.kept(all, true);
+      departures.kept(ids, true);
     } catch (IOException | RuntimeException e) {
-      mine.forEach(id -> departing.put(id, Departure.FAILED));
+      departures.kept(all, false);
+      departures.kept(ids, false);
       failed(e);
       throw new IOException("tier " + name() + " cannot promise that " + ids.size() + " entries are gone", e);
     }
