@@ -24,6 +24,7 @@ import org.openjdk.jmh.annotations.Fork;
 import org.openjdk.jmh.annotations.Measurement;
 import org.openjdk.jmh.annotations.Mode;
 import org.openjdk.jmh.annotations.OutputTimeUnit;
+import org.openjdk.jmh.annotations.Param;
 import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
@@ -31,7 +32,7 @@ import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
- * Reading and storing KV in DRAM, beside the physical work it consists of: a call handles one layer of 64 chunks, 64
+ * Reading and storing KV in DRAM, beside the physical work it consists of: a call handles one layer of 16,384 tokens, 64
  * MiB; eight layers in turn make 512 MiB of source and as much of target, more than caches hold. Divide by the time
  * of {@link #copy} or {@link #crc32c}.
  */
@@ -43,11 +44,16 @@ import org.openjdk.jmh.annotations.Warmup;
 @Fork(1)
 public class ReadBenchmark {
   private static final int LAYERS = 8;
-  private static final int CHUNKS = 64;
+  private static final int TOKENS = 64 * 256;
   private static final int STRIDE_BYTES = 1 << 20;
+  private static final long CAPACITY_BYTES = 640L << 20;
 
-  private final KvLayout layout = KvLayout.uniform(LAYERS, 8, 128, DType.BF16);
-  private final Namespace namespace = Namespace.of("benchmark", layout);
+  /** Tokens of a chunk: halves of 512 KiB, as of a large model, and of 32 KiB, as of a small one. */
+  @Param({"256", "16"})
+  int chunkTokens;
+
+  private KvLayout layout;
+  private Namespace namespace;
   private final Arena arena = Arena.ofShared();
   private final MemorySegment[] keys = new MemorySegment[LAYERS];
   private final MemorySegment[] values = new MemorySegment[LAYERS];
@@ -61,8 +67,9 @@ public class ReadBenchmark {
   /** Fills a cache with 512 MiB of random KV, and opens an empty one to store into. */
   @Setup
   public void open() {
-    int tokens = CHUNKS * layout.chunkTokens();
-    long half = (long) tokens * layout.layer(0).keyRowBytes();
+    layout = KvLayout.uniform(LAYERS, 8, 128, DType.BF16).withChunkTokens(chunkTokens);
+    namespace = Namespace.of("benchmark", layout);
+    long half = (long) TOKENS * layout.layer(0).keyRowBytes();
     SplittableRandom random = new SplittableRandom(1);
     for (int at = 0; at < LAYERS; at++) {
       keys[at] = arena.allocate(half, 4096);
@@ -72,13 +79,13 @@ public class ReadBenchmark {
       fill(values[at], random);
       fill(plain[at], random);
     }
-    cache = KvCache.builder(layout).tier(DramTier.open(layout.chunkBytes() * (CHUNKS + 8))).open();
-    scratch = KvCache.builder(layout).tier(DramTier.open(layout.chunkBytes() * (CHUNKS + 8))).open();
-    Tokens prompt = Tokens.of(random.ints(tokens, 0, 1000).toArray());
+    cache = KvCache.builder(layout).tier(DramTier.open(CAPACITY_BYTES)).open();
+    scratch = KvCache.builder(layout).tier(DramTier.open(CAPACITY_BYTES)).open();
+    Tokens prompt = Tokens.of(random.ints(TOKENS, 0, 1000).toArray());
     store(cache, prompt);
     lease = cache.acquire(namespace, prompt, AcquireOptions.exact().deadline(Duration.ofDays(1)));
-    if (lease.tokens() != tokens) {
-      throw new IllegalStateException("leased " + lease.tokens() + " tokens of " + tokens);
+    if (lease.tokens() != TOKENS) {
+      throw new IllegalStateException("leased " + lease.tokens() + " tokens of " + TOKENS);
     }
   }
 
@@ -134,24 +141,24 @@ public class ReadBenchmark {
     return crc.getValue();
   }
 
-  /** A verified view of a layer of 64 chunks. */
+  /** A verified view of a layer. */
   @Benchmark
   public Object verifiedView() {
     return lease.view(lease.runs().getFirst(), turn());
   }
 
-  /** A layer of 64 chunks, verified and copied. */
+  /** A layer, verified and copied. */
   @Benchmark
   public int verifiedCopyOut() {
     int at = turn();
     return lease.read(at, keys[at], values[at]);
   }
 
-  /** All layers of 64 chunks, 512 MiB: reserved, copied and checksummed, committed, and removed. */
+  /** All layers, 512 MiB: reserved, copied and checksummed, committed, and removed. */
   @Benchmark
   public Object storeAllLayers() throws IOException {
     Tokens prompt =
-        Tokens.of(new SplittableRandom(stored++).ints(CHUNKS * layout.chunkTokens(), 0, 9).toArray());
+        Tokens.of(new SplittableRandom(stored++).ints(TOKENS, 0, 9).toArray());
     store(scratch, prompt);
     return scratch.remove(namespace, prompt);
   }

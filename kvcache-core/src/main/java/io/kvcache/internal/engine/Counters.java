@@ -27,8 +27,8 @@ final class Counters {
     }
   }
 
-  void leased(int tier, int codec) {
-    sums(tier, codec).chunks.increment();
+  void leased(int tier, int codec, int chunks) {
+    sums(tier, codec).chunks.add(chunks);
   }
 
   void loaded(int tier, int codec, long bytes) {

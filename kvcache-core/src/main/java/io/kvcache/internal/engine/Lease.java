@@ -51,12 +51,23 @@ final class Lease implements KvLease {
         break;
       }
       sources.add(source);
-      shared.counters.leased(found.stored().tier(), found.stored().codec());
     }
     this.usable = sources.size();
     this.leasedChunks = usable;
+    countLeased();
     this.loads = new PartLoads(shared, sources, deadline);
     shared.counters.openLeases.incrementAndGet();
+  }
+
+  private void countLeased() {
+    int first = 0;
+    for (int chunk = 1; chunk <= leasedChunks; chunk++) {
+      Stored stored = sources.get(first).stored();
+      if (chunk == leasedChunks || !alike(stored, sources.get(chunk).stored())) {
+        shared.counters.leased(stored.tier(), stored.codec(), chunk - first);
+        first = chunk;
+      }
+    }
   }
 
   @Override
@@ -106,9 +117,10 @@ final class Lease implements KvLease {
     requireRoom(keys, keyBytes * usable, "keys");
     requireRoom(values, valueBytes * usable, "values");
     forEachChunk(layer, 0, usable, (chunk, reader, part) -> {
-      long stored = reader.decode(part, layer, KvHalf.KEYS, keys.asSlice(chunk * keyBytes, keyBytes))
-          + reader.decode(part, layer, KvHalf.VALUES, values.asSlice(chunk * valueBytes, valueBytes));
-      count(chunk, stored);
+      FrameReader.Layer from = reader.layer(part, layer);
+      from.decode(KvHalf.KEYS, keys.asSlice(chunk * keyBytes, keyBytes));
+      from.decode(KvHalf.VALUES, values.asSlice(chunk * valueBytes, valueBytes));
+      return from.storedBytes();
     });
     return tokens();
   }
@@ -123,17 +135,9 @@ final class Lease implements KvLease {
     }
   }
 
-  private void count(int chunk, long bytes) {
-    Stored stored = sources.get(chunk).stored();
-    shared.counters.loaded(stored.tier(), stored.codec(), bytes);
-    if (sources.get(chunk).inPlace()) {
-      shared.tiers.get(stored.tier()).bytesRead.add(bytes);
-    }
-  }
-
-  /** Something done with the part that holds one layer of one chunk. */
+  /** Something done with the part that holds one layer of one chunk; returns the stored bytes it read. */
   private interface Step {
-    void take(int chunk, FrameReader reader, MemorySegment part) throws MalformedDataException;
+    long take(int chunk, FrameReader reader, MemorySegment part) throws MalformedDataException;
   }
 
   /** Takes the step for chunks in order; the first that cannot be used ends the lease before it. */
@@ -142,25 +146,57 @@ final class Lease implements KvLease {
     int part = shared.plan.partOf(layer);
     boolean again = layer + 1 < shared.plan.layers() && shared.plan.partOf(layer + 1) == part;
     loads.turnTo(part, from, to);
+    Tally tally = new Tally();
     for (int chunk = from; chunk < Math.min(to, usable); chunk++) {
-      if (deadline.expired() || shared.closed() || !take(chunk, part, to, step)) {
+      if (deadline.expired() || shared.closed() || !take(chunk, part, to, step, tally)) {
         usable = chunk;
       }
       loads.used(chunk, again);
     }
+    tally.close();
     loads.passOver(again);
   }
 
-  private boolean take(int chunk, int part, int to, Step step) {
+  /** Counts what a pass over the chunks reads, at once for all chunks that are alike. */
+  private final class Tally {
+    private Source alike;
+    private long bytes;
+    private long start;
+
+    void add(long stored) {
+      bytes += stored;
+    }
+
+    void turnTo(Source source) {
+      if (alike == null || !alike(alike.stored(), source.stored())) {
+        close();
+        alike = source;
+        start = shared.runtime.nanoTime().getAsLong();
+      }
+    }
+
+    void close() {
+      if (alike != null && bytes > 0) {
+        Stored stored = alike.stored();
+        shared.counters.loaded(stored.tier(), stored.codec(), bytes);
+        if (alike.inPlace()) {
+          TierHandle tier = shared.tiers.get(stored.tier());
+          tier.bytesRead.add(bytes);
+          tier.loads.observe(bytes, shared.runtime.nanoTime().getAsLong() - start);
+        }
+      }
+      bytes = 0;
+    }
+  }
+
+  private boolean take(int chunk, int part, int to, Step step, Tally tally) {
     Source source = sources.get(chunk);
     Found found = chunks.get(chunk);
     try {
+      tally.turnTo(source);
       if (source.inPlace()) {
         MemorySegment bytes = source.part(part);
-        long start = shared.runtime.nanoTime().getAsLong();
-        step.take(chunk, source.reader(), bytes);
-        shared.tiers.get(found.stored().tier()).loads.observe(
-            found.stored().bytes() / shared.plan.layers(), shared.runtime.nanoTime().getAsLong() - start);
+        tally.add(step.take(chunk, source.reader(), bytes));
         return true;
       }
       Fetched fetched = loads.await(chunk, to);
@@ -173,7 +209,7 @@ final class Lease implements KvLease {
       if (fetched.problem() != null) {
         return false;
       }
-      step.take(chunk, source.reader(), fetched.buffer().segment());
+      tally.add(step.take(chunk, source.reader(), fetched.buffer().segment()));
       return true;
     } catch (MalformedDataException e) {
       shared.corrupt(found.position(), source.id(), found.stored(), e);
@@ -196,23 +232,22 @@ final class Lease implements KvLease {
       throw new IllegalArgumentException(run + " is not a run of this lease of " + leasedChunks + " chunks");
     }
     List<KvView> views = new ArrayList<>(to - from);
-    forEachChunk(layer, from, to, (chunk, reader, part) -> views.add(new KvView(
-        chunk * chunkTokens, chunkTokens,
-        viewHalf(chunk, reader, part, layer, spec, KvHalf.KEYS),
-        viewHalf(chunk, reader, part, layer, spec, KvHalf.VALUES))));
+    forEachChunk(layer, from, to, (chunk, reader, part) -> {
+      FrameReader.Layer in = reader.layer(part, layer);
+      boolean inPlace = sources.get(chunk).inPlace() && reader.raw();
+      views.add(new KvView(chunk * chunkTokens, chunkTokens,
+          inPlace ? in.stored(KvHalf.KEYS).asReadOnly() : decoded(in, spec, KvHalf.KEYS),
+          inPlace ? in.stored(KvHalf.VALUES).asReadOnly() : decoded(in, spec, KvHalf.VALUES)));
+      return in.storedBytes();
+    });
     return views;
   }
 
-  private MemorySegment viewHalf(int chunk, FrameReader reader, MemorySegment part, int layer, LayerSpec spec,
-      KvHalf half) throws MalformedDataException {
-    if (sources.get(chunk).inPlace() && reader.raw()) {
-      MemorySegment stored = reader.stored(part, layer, half);
-      count(chunk, stored.byteSize());
-      return stored.asReadOnly();
-    }
-    // Decoded views are the exception; the garbage collector frees them, so that closing stays cheap.
+  /** Decoded views are the exception; the garbage collector frees them, so that closing stays cheap. */
+  private MemorySegment decoded(FrameReader.Layer in, LayerSpec spec, KvHalf half)
+      throws MalformedDataException {
     MemorySegment decoded = Arena.ofAuto().allocate((long) chunkTokens * spec.rowBytes(half), VIEW_ALIGNMENT);
-    count(chunk, reader.decode(part, layer, half, decoded));
+    in.decode(half, decoded);
     return decoded.asReadOnly();
   }
 

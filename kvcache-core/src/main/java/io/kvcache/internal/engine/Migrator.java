@@ -311,7 +311,7 @@ final class Migrator {
     for (KvHalf half : KvHalf.values()) {
       long bytes = (long) spec.rowBytes(half) * shared.plan.layout().chunkTokens();
       MemorySegment plain = scratch.asSlice(0, bytes);
-      reader.decode(part, layer, half, plain);
+      reader.layer(part, layer).decode(half, plain);
       writer.encode(layer, half, plain);
     }
   }

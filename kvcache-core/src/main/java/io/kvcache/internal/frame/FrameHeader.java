@@ -37,11 +37,13 @@ public final class FrameHeader {
   private final FramePlan plan;
   private final MemorySegment bytes;
   private final HalfTable halves;
+  private final long[] offsets;
 
   private FrameHeader(FramePlan plan, MemorySegment bytes) {
     this.plan = plan;
     this.bytes = bytes;
     this.halves = new HalfTable(bytes.asSlice(halfTableAt(plan), HalfTable.bytes(plan)));
+    this.offsets = new long[plan.layers() * 2];
   }
 
   /** What a frame says about its chunk, besides the tables. */
@@ -167,7 +169,7 @@ public final class FrameHeader {
           bytes.get(Wire.INT, at) == plan.firstLayer(group)
               && bytes.get(Wire.INT, at + 4) == plan.layersOf(group),
           "group %d has other layers than expected", group);
-      halves.requireDense(plan, group, partBytes(1 + group));
+      halves.requireDense(plan, group, partBytes(1 + group), offsets);
     }
   }
 
@@ -212,9 +214,8 @@ public final class FrameHeader {
     return halves;
   }
 
-  /** Where in its part a half starts: behind those before it, which is not written down. */
+  /** Where in its part a half starts. */
   long offset(int layer, KvHalf half) {
-    int group = plan.partOf(layer) - 1;
-    return halves.offset(plan.firstLayer(group), layer, half);
+    return offsets[HalfTable.index(layer, half)];
   }
 }

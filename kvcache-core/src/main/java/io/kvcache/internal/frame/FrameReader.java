@@ -37,75 +37,95 @@ public final class FrameReader {
     return header;
   }
 
-  /** The entry the frame is stored under. */
-  public EntryId id() {
-    return id;
-  }
-
   /** Whether halves can be used where they lie. */
   public boolean raw() {
     return header.codec() == Codecs.RAW;
   }
 
   /**
-   * Decodes one half into {@code target}.
+   * Looks at one layer.
    *
-   * @param part the part that holds {@code layer}
-   * @param target exactly the half's uncompressed bytes; none for a half without elements
-   * @return stored bytes read
-   * @throws MalformedDataException when the bytes are not those that were stored; the target is then undefined
+   * @param part the part that holds it
+   * @throws MalformedDataException when that is not just this part of just this frame
    */
-  public long decode(MemorySegment part, int layer, KvHalf half, MemorySegment target)
-      throws MalformedDataException {
-    MemorySegment stored = locate(part, layer, half);
-    if (stored.byteSize() == 0) {
-      return 0;
+  public Layer layer(MemorySegment part, int layer) throws MalformedDataException {
+    int number = header.plan().partOf(layer);
+    long length = Preamble.verify(part, id, generation, number);
+    if (length != header.partBytes(number) || Preamble.codec(part) != header.codec()) {
+      throw new MalformedDataException("part " + number + " has " + length + " bytes of codec "
+          + Preamble.codec(part) + ", expected " + header.partBytes(number) + " of codec " + header.codec());
     }
-    LayerSpec spec = header.plan().layout().layer(layer);
-    KvShape shape = spec.shape(half, header.plan().layout().chunkTokens());
-    int expected = header.halves().storedCrc(layer, half);
-    if (raw()) {
-      requireCrc(Checksums.copy(stored, target), expected, layer, half);
-    } else {
-      requireCrc(Checksums.crc(stored), expected, layer, half);
-      codecs.decode(header, shape, stored, target);
-    }
-    return stored.byteSize();
-  }
-
-  /** One half as it is stored, verified. */
-  public MemorySegment stored(MemorySegment part, int layer, KvHalf half) throws MalformedDataException {
-    MemorySegment stored = locate(part, layer, half);
-    if (stored.byteSize() > 0) {
-      requireCrc(Checksums.crc(stored), header.halves().storedCrc(layer, half), layer, half);
-    }
-    return stored;
+    return new Layer(part, layer);
   }
 
   /** Verifies everything a group's part holds but the zeros between halves; returns its length. */
   public long verifyPart(MemorySegment part, int number) throws MalformedDataException {
     int first = header.plan().firstLayer(number - 1);
-    for (int layer = first; layer < first + header.plan().layersOf(number - 1); layer++) {
-      stored(part, layer, KvHalf.KEYS);
-      stored(part, layer, KvHalf.VALUES);
+    for (int at = first; at < first + header.plan().layersOf(number - 1); at++) {
+      Layer layer = layer(part, at);
+      layer.stored(KvHalf.KEYS);
+      layer.stored(KvHalf.VALUES);
     }
     return header.partBytes(number);
   }
 
-  private MemorySegment locate(MemorySegment part, int layer, KvHalf half) throws MalformedDataException {
-    int number = header.plan().partOf(layer);
-    long length = Preamble.verify(part, id, generation, number);
-    Preamble.require(length == header.partBytes(number) && Preamble.codec(part) == header.codec(),
-        "part %d has %d bytes of codec %d, expected %d of codec %d", number, length, Preamble.codec(part),
-        header.partBytes(number), header.codec());
-    long stored = header.halves().storedBytes(layer, half);
-    return part.asSlice(stored == 0 ? 0 : header.offset(layer, half), stored);
-  }
+  /** One layer in a part whose identity was compared. */
+  public final class Layer {
+    private final MemorySegment part;
+    private final int layer;
 
-  private static void requireCrc(int computed, int expected, int layer, KvHalf half)
-      throws MalformedDataException {
-    Preamble.require(computed == expected, "checksum of the %s of layer %d is %08x, expected %08x", half,
-        layer,
-        computed, expected);
+    private Layer(MemorySegment part, int layer) {
+      this.part = part;
+      this.layer = layer;
+    }
+
+    /**
+     * Decodes one half into {@code target}.
+     *
+     * @param target exactly the half's uncompressed bytes; none for a half without elements
+     * @throws MalformedDataException when the bytes are not those that were stored; the target is then undefined
+     */
+    public void decode(KvHalf half, MemorySegment target) throws MalformedDataException {
+      MemorySegment stored = locate(half);
+      if (stored.byteSize() == 0) {
+        return;
+      }
+      if (raw()) {
+        requireCrc(Checksums.copy(stored, target), half);
+      } else {
+        requireCrc(Checksums.crc(stored), half);
+        LayerSpec spec = header.plan().layout().layer(layer);
+        KvShape shape = spec.shape(half, header.plan().layout().chunkTokens());
+        codecs.decode(header, shape, stored, target);
+      }
+    }
+
+    /** Bytes of both halves as they are stored. */
+    public long storedBytes() {
+      return header.halves().storedBytes(layer, KvHalf.KEYS)
+          + header.halves().storedBytes(layer, KvHalf.VALUES);
+    }
+
+    /** One half as it is stored, verified. */
+    public MemorySegment stored(KvHalf half) throws MalformedDataException {
+      MemorySegment stored = locate(half);
+      if (stored.byteSize() > 0) {
+        requireCrc(Checksums.crc(stored), half);
+      }
+      return stored;
+    }
+
+    private MemorySegment locate(KvHalf half) {
+      long stored = header.halves().storedBytes(layer, half);
+      return part.asSlice(stored == 0 ? 0 : header.offset(layer, half), stored);
+    }
+
+    private void requireCrc(int computed, KvHalf half) throws MalformedDataException {
+      int expected = header.halves().storedCrc(layer, half);
+      if (computed != expected) {
+        throw new MalformedDataException("checksum of the %s of layer %d is %08x, expected %08x"
+            .formatted(half, layer, computed, expected));
+      }
+    }
   }
 }

@@ -29,8 +29,12 @@ final class HalfTable {
     return plan.layers() * 2L * ENTRY_BYTES;
   }
 
+  static int index(int layer, KvHalf half) {
+    return layer * 2 + (half == KvHalf.KEYS ? 0 : 1);
+  }
+
   private static long at(int layer, KvHalf half) {
-    return (layer * 2L + (half == KvHalf.KEYS ? 0 : 1)) * ENTRY_BYTES;
+    return (long) index(layer, half) * ENTRY_BYTES;
   }
 
   void set(int layer, KvHalf half, long storedBytes, int storedCrc, int contentCrc) {
@@ -57,18 +61,13 @@ final class HalfTable {
     MemorySegment.copy(entries, 0, target, 0, entries.byteSize());
   }
 
-  /** Where in its part a half starts: each at the next multiple of 64, {@code first} being the part's first layer. */
-  long offset(int first, int layer, KvHalf half) {
-    long end = Preamble.BYTES;
-    for (int before = first; before < layer; before++) {
-      end = Wire.align64(end) + storedBytes(before, KvHalf.KEYS);
-      end = Wire.align64(end) + storedBytes(before, KvHalf.VALUES);
-    }
-    return Wire.align64(half == KvHalf.KEYS ? end : Wire.align64(end) + storedBytes(layer, KvHalf.KEYS));
-  }
-
-  /** Checks that the halves of a group fill its part: none missing, none too long, nothing behind the last. */
-  void requireDense(FramePlan plan, int group, long partBytes) throws MalformedDataException {
+  /**
+   * Checks that the halves of a group fill its part: none missing, none too long, nothing behind the last.
+   *
+   * @param offsets gets where in its part each half starts, which is not written down: at the next multiple of 64
+   *     behind the one before it; indexed by layer and half
+   */
+  void requireDense(FramePlan plan, int group, long partBytes, long[] offsets) throws MalformedDataException {
     long end = Preamble.BYTES;
     int first = plan.firstLayer(group);
     for (int layer = first; layer < first + plan.layersOf(group); layer++) {
@@ -82,6 +81,7 @@ final class HalfTable {
           Preamble.require(stored > 0 && stored <= partBytes - start,
               "%s of layer %d start at %d, %d bytes long, in a part of %d", half, layer, start, stored,
               partBytes);
+          offsets[index(layer, half)] = start;
           end = start + stored;
         }
       }

@@ -50,26 +50,56 @@ final class Preamble {
    */
   static long verify(MemorySegment part, EntryId id, long generation, int number)
       throws MalformedDataException {
-    require(part.byteSize() >= BYTES, "part has %d bytes, a preamble needs %d", part.byteSize(), BYTES);
-    int magic = part.get(Wire.INT, 0);
-    require(magic == MAGIC, "magic is %08x, expected %08x", magic, MAGIC);
-    int version = Byte.toUnsignedInt(part.get(Wire.BYTE, 4));
-    require(version == VERSION, "format version is %d, expected %d", version, VERSION);
-    int crc = Checksums.crc(part.asSlice(0, CRC_AT));
-    require(part.get(Wire.INT, CRC_AT) == crc, "preamble checksum is wrong, computed %08x", crc);
-    ChunkKey key = ChunkKey.read(part, 8);
-    require(key.equals(id.key()), "chunk key is %s, expected %s", key, id.key());
-    int variant = Byte.toUnsignedInt(part.get(Wire.BYTE, 5));
-    require(variant == id.variantClass().number(), "variant class is %d, expected %s", variant,
-        id.variantClass());
-    int found = Short.toUnsignedInt(part.get(Wire.SHORT, 6));
-    require(found == number, "part number is %d, expected %d", found, number);
-    long written = part.get(Wire.LONG, 40);
-    require(written == generation, "generation is %x, expected %x", written, generation);
-    long length = part.get(Wire.LONG, 48);
-    require(length >= BYTES && length <= part.byteSize(), "part length is %d of %d", length, part.byteSize());
-    require(part.get(Wire.SHORT, ZERO_AT) == 0, "a reserved field of the preamble is not zero");
-    return length;
+    if (!matches(part, id, generation, number)) {
+      throw mismatch(part, id, generation, number);
+    }
+    return part.get(Wire.LONG, 48);
+  }
+
+  /** All of it at once, for the usual case. */
+  private static boolean matches(MemorySegment part, EntryId id, long generation, int number) {
+    return part.byteSize() >= BYTES
+        && part.get(Wire.INT, 0) == MAGIC
+        && part.get(Wire.BYTE, 4) == VERSION
+        && part.get(Wire.BYTE, 5) == id.variantClass().number()
+        && Short.toUnsignedInt(part.get(Wire.SHORT, 6)) == number
+        && part.get(Wire.LONG, 8) == id.key().word0()
+        && part.get(Wire.LONG, 16) == id.key().word1()
+        && part.get(Wire.LONG, 24) == id.key().word2()
+        && part.get(Wire.LONG, 32) == id.key().word3()
+        && part.get(Wire.LONG, 40) == generation
+        && part.get(Wire.LONG, 48) >= BYTES
+        && part.get(Wire.LONG, 48) <= part.byteSize()
+        && part.get(Wire.SHORT, ZERO_AT) == 0
+        && part.get(Wire.INT, CRC_AT) == Checksums.crc(part.asSlice(0, CRC_AT));
+  }
+
+  /** What is wrong first, in the order in which one would ask. */
+  private static MalformedDataException mismatch(MemorySegment part, EntryId id, long generation,
+      int number) {
+    try {
+      require(part.byteSize() >= BYTES, "part has %d bytes, a preamble needs %d", part.byteSize(), BYTES);
+      int magic = part.get(Wire.INT, 0);
+      require(magic == MAGIC, "magic is %08x, expected %08x", magic, MAGIC);
+      int version = Byte.toUnsignedInt(part.get(Wire.BYTE, 4));
+      require(version == VERSION, "format version is %d, expected %d", version, VERSION);
+      int crc = Checksums.crc(part.asSlice(0, CRC_AT));
+      require(part.get(Wire.INT, CRC_AT) == crc, "preamble checksum is wrong, computed %08x", crc);
+      ChunkKey key = ChunkKey.read(part, 8);
+      require(key.equals(id.key()), "chunk key is %s, expected %s", key, id.key());
+      int variant = Byte.toUnsignedInt(part.get(Wire.BYTE, 5));
+      require(variant == id.variantClass().number(), "variant class is %d, expected %s", variant,
+          id.variantClass());
+      int found = Short.toUnsignedInt(part.get(Wire.SHORT, 6));
+      require(found == number, "part number is %d, expected %d", found, number);
+      long written = part.get(Wire.LONG, 40);
+      require(written == generation, "generation is %x, expected %x", written, generation);
+      require(part.get(Wire.SHORT, ZERO_AT) == 0, "a reserved field of the preamble is not zero");
+      return new MalformedDataException(
+          "part length is " + part.get(Wire.LONG, 48) + " of " + part.byteSize());
+    } catch (MalformedDataException problem) {
+      return problem;
+    }
   }
 
   /** Number of the encoding that a verified preamble names. */

@@ -202,8 +202,9 @@ class FrameForgeryTest {
     byte[] half = new byte[Math.toIntExact(TWO_GROUPS.chunkBytes() / 4)];
     MemorySegment target = MemorySegment.ofArray(half);
     assertThrows(MalformedDataException.class, () -> reader.verifyPart(bytes, number));
-    assertThrows(MalformedDataException.class, () -> reader.decode(bytes, number - 1, KvHalf.KEYS, target));
-    assertThrows(MalformedDataException.class, () -> reader.stored(bytes, number - 1, KvHalf.VALUES));
+    assertThrows(MalformedDataException.class,
+        () -> reader.layer(bytes, number - 1).decode(KvHalf.KEYS, target));
+    assertThrows(MalformedDataException.class, () -> reader.layer(bytes, number - 1).stored(KvHalf.VALUES));
   }
 
   private static void requireHeaderRefused(Frame wanted, Frame given) {

@@ -151,7 +151,7 @@ final class Frames {
       for (KvHalf half : KvHalf.values()) {
         byte[] target = new byte[layout.layer(layer).rowBytes(half) * layout.chunkTokens()];
         byte[] part = parts.get(reader.header().plan().partOf(layer));
-        reader.decode(MemorySegment.ofArray(part), layer, half, MemorySegment.ofArray(target));
+        reader.layer(MemorySegment.ofArray(part), layer).decode(half, MemorySegment.ofArray(target));
         halves.add(target);
       }
     }
