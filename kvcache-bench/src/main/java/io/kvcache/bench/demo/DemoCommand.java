@@ -2,6 +2,8 @@ package io.kvcache.bench.demo;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.kvcache.bench.ByteSizeConverter;
+import io.kvcache.tiers.DramTier;
+import io.kvcache.tiers.SsdTier;
 import java.io.File;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -79,6 +81,8 @@ public final class DemoCommand implements Callable<Integer> {
     requireBetween("--documents", documents, 1, MOST_DOCUMENTS);
     requireBetween("--questions", questions, 1, MOST_QUESTIONS);
     requireBetween("--seed", seed, 0, Integer.MAX_VALUE);
+    requireCapacity("--dram", dramBytes, DramTier.MIN_CAPACITY_BYTES);
+    requireCapacity("--ssd", ssdBytes, SsdTier.MIN_CAPACITY_BYTES);
     PrintWriter progress = spec.commandLine().getErr();
     DemoTask task = DemoTask.generate(documents, questions, seed);
     boolean temporary = directory == null;
@@ -115,6 +119,13 @@ public final class DemoCommand implements Callable<Integer> {
     if (value < least || value > most) {
       throw new ParameterException(
           spec.commandLine(), option + " is " + value + ", must be " + least + " to " + most);
+    }
+  }
+
+  /** Now rather than after minutes of answering questions. */
+  private void requireCapacity(String option, Long bytes, long least) {
+    if (bytes != null) {
+      requireBetween(option, bytes, least, Long.MAX_VALUE);
     }
   }
 
