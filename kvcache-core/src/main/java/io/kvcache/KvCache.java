@@ -37,7 +37,8 @@ public interface KvCache extends AutoCloseable {
 
   /**
    * Removes a context: everything stored that continues {@code tokens}, then their chunks from the last one back to
-   * where another context shares them. When this returns they cannot come back, not even by a crash.
+   * where another context shares them. When this returns they cannot come back, not even by a crash; a reservation
+   * of such chunks that was open meanwhile can no longer be committed.
    *
    * @return chunks removed
    * @throws IOException when a tier cannot promise that; nothing of the context is found any more all the same

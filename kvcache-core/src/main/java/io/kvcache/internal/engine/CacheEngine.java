@@ -15,7 +15,6 @@ import io.kvcache.KvReservation.Status;
 import io.kvcache.Namespace;
 import io.kvcache.StoreOptions;
 import io.kvcache.Tokens;
-import io.kvcache.internal.engine.Inventory.Claim;
 import io.kvcache.internal.engine.Inventory.Lookup;
 import io.kvcache.internal.engine.Inventory.Removed;
 import io.kvcache.internal.engine.Recovery.Recovered;
@@ -228,8 +227,7 @@ public final class CacheEngine implements KvCache {
     if (!options.prefillTime().isZero()) {
       shared.recompute.observe(tokens.length(), options.prefillTime().toNanos());
     }
-    Object owner = new Object();
-    Claim claim = shared.inventory.claim(root, keys, owner, ofQuality(options.leastQuality()));
+    Claim claim = shared.inventory.claim(root, keys, ofQuality(options.leastQuality()));
     if (claim.first() == keys.size()) {
       return new Reservation.Unreserved(Status.STORED);
     }
@@ -239,8 +237,7 @@ public final class CacheEngine implements KvCache {
     if (claim.placement().isEmpty()) {
       return new Reservation.Unreserved(Status.DECLINED);
     }
-    List<ChunkKey> upToLast = List.copyOf(keys.subList(0, claim.first() + claim.missing().length));
-    Reservation reservation = new Reservation(shared, root, upToLast, claim);
+    Reservation reservation = new Reservation(shared, claim);
     Deadline deadline = Deadline.after(nanos(options.waitForRoom()), shared.runtime.nanoTime());
     if (claimRoom(reservation, deadline)) {
       migrator.wake();
@@ -295,6 +292,8 @@ public final class CacheEngine implements KvCache {
   }
 
   private int erase(Removed removed) throws IOException {
+    // What a claim has committed of it must be taken back before the tiers can promise that it is gone.
+    shared.inventory.awaitEnd(removed.cancelled(), shared::closed);
     IOException problem = Tasks.onIo(shared.runtime, () -> eraseFromTiers(removed));
     throwUnlessClosed(problem);
     return removed.chunks();
