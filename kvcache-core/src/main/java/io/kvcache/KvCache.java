@@ -64,10 +64,11 @@ public interface KvCache extends AutoCloseable {
   CacheStats stats();
 
   /**
-   * Stops all work and closes the tiers. Does not flush: what is in memory only is gone. Idempotent.
+   * Stops all work and closes the tiers. Does not flush: what is in memory only is gone. Idempotent, except that
+   * tiers that could not be closed are tried again.
    *
    * @throws IllegalStateException when leases or reservations are open; everything is closed all the same, and what
-   *     they still do is a miss
+   *     they still do is a miss. Also when a tier cannot be closed; the others are
    */
   @Override
   void close();

@@ -345,33 +345,41 @@ public final class CacheEngine implements KvCache {
   }
 
   @Override
-  public void close() {
-    synchronized (this) {
-      if (shared.closed()) {
-        return;
-      }
+  public synchronized void close() {
+    List<RuntimeException> problems = new ArrayList<>();
+    if (!shared.closed()) {
       shared.close();
+      shared.inventory.wakeAll();
+      migrator.settleWithin(LONGEST_WAIT_NANOS);
+      int leases = shared.counters.openLeases.get();
+      int reservations = shared.counters.openReservations.get();
+      if (leases + reservations > 0) {
+        problems.add(new IllegalStateException(
+            leases + " leases and " + reservations + " reservations were open when the cache was closed"));
+      }
+      try {
+        shared.runtime.onClose().run();
+      } catch (RuntimeException e) {
+        problems.add(new IllegalStateException("the threads could not be stopped", e));
+      }
+      shared.staging.close();
     }
-    shared.inventory.wakeAll();
-    migrator.settleWithin(LONGEST_WAIT_NANOS);
-    shared.runtime.onClose().run();
-    shared.staging.close();
-    RuntimeException problem = null;
+    closeTiers(problems);
+    if (!problems.isEmpty()) {
+      RuntimeException first = problems.removeFirst();
+      problems.forEach(first::addSuppressed);
+      throw first;
+    }
+  }
+
+  /** Closes what could not be closed before, too. */
+  private void closeTiers(List<RuntimeException> problems) {
     for (TierHandle tier : shared.tiers) {
       try {
         tier.close();
       } catch (IOException | RuntimeException e) {
-        problem = new IllegalStateException("tier " + tier.name() + " could not be closed cleanly", e);
+        problems.add(new IllegalStateException("tier " + tier.name() + " could not be closed cleanly", e));
       }
-    }
-    int leases = shared.counters.openLeases.get();
-    int reservations = shared.counters.openReservations.get();
-    if (leases + reservations > 0) {
-      throw new IllegalStateException(
-          leases + " leases and " + reservations + " reservations were open when the cache was closed");
-    }
-    if (problem != null) {
-      throw problem;
     }
   }
 }
