@@ -37,7 +37,8 @@ public interface KvCache extends AutoCloseable {
 
   /**
    * Removes a context: everything stored that continues {@code tokens}, then their chunks from the last one back to
-   * where another context shares them. When this returns they cannot come back, not even by a crash.
+   * where another context shares them. When this returns they cannot come back, not even by a crash; a reservation
+   * of such chunks that was open meanwhile can no longer be committed.
    *
    * @return chunks removed
    * @throws IOException when a tier cannot promise that; nothing of the context is found any more all the same
@@ -63,10 +64,11 @@ public interface KvCache extends AutoCloseable {
   CacheStats stats();
 
   /**
-   * Stops all work and closes the tiers. Does not flush: what is in memory only is gone. Idempotent.
+   * Stops all work and closes the tiers. Does not flush: what is in memory only is gone. Idempotent, except that
+   * tiers that could not be closed are tried again.
    *
    * @throws IllegalStateException when leases or reservations are open; everything is closed all the same, and what
-   *     they still do is a miss
+   *     they still do is a miss. Also when a tier cannot be closed; the others are
    */
   @Override
   void close();

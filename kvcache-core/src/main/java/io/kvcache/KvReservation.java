@@ -47,7 +47,7 @@ public interface KvReservation extends AutoCloseable {
   /**
    * Makes all chunks visible, in one step.
    *
-   * @return whether they are stored; not when a tier failed, or the prefix was removed meanwhile
+   * @return whether they are stored; not when a tier failed, or they or the prefix were removed meanwhile
    * @throws IllegalStateException when a layer was not written, or after commit or close
    */
   boolean commit();

@@ -12,10 +12,14 @@ import io.kvcache.KvReservation;
 import io.kvcache.KvReservation.Status;
 import io.kvcache.StoreOptions;
 import io.kvcache.placement.LruPlacement;
+import io.kvcache.spi.CacheRuntime;
+import io.kvcache.spi.Tier;
 import io.kvcache.testkit.BlockingTier;
+import io.kvcache.testkit.ForwardingTier;
 import io.kvcache.testkit.LeakCheck;
 import io.kvcache.testkit.MemoryTier;
 import io.kvcache.testkit.TestPrompt;
+import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -26,6 +30,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.RepetitionInfo;
 import org.junit.jupiter.api.Test;
@@ -71,6 +76,53 @@ class ClosingTest extends EngineTest {
     reservation.close();
     cache.close();
     assertEquals(0, cache.stats().openLeases() + cache.stats().openReservations());
+  }
+
+  @Test
+  void tellsOfEveryTierThatCannotBeClosedAndTriesThoseAgain() {
+    Stubborn dram = new Stubborn(tier("dram", MEMORY, 10));
+    Stubborn ssd = new Stubborn(tier("ssd", DISK, 10));
+    CacheRuntime runtime = still(clock);
+    KvCache cache = open(builder(LruPlacement.raw(),
+        new CacheRuntime(runtime.nanoTime(), runtime.wallClock(), runtime.random(), runtime.io(),
+            runtime.background(), runtime.events(), () -> {
+              throw new IllegalStateException("in use");
+            }),
+        dram, ssd));
+    KvReservation reservation = prompt(1, 1).reserve(cache);
+    IllegalStateException first = assertThrows(IllegalStateException.class, cache::close);
+    assertEquals("0 leases and 1 reservations were open when the cache was closed", first.getMessage());
+    assertEquals(
+        List.of("the threads could not be stopped", "tier dram could not be closed cleanly",
+            "tier ssd could not be closed cleanly"),
+        Stream.of(first.getSuppressed()).map(Throwable::getMessage).toList());
+    dram.closes = true;
+    assertEquals("tier ssd could not be closed cleanly",
+        assertThrows(IllegalStateException.class, cache::close).getMessage());
+    ssd.closes = true;
+    reservation.close();
+    cache.close();
+    cache.close();
+    assertEquals(List.of(2, 3), List.of(dram.tries, ssd.tries));
+  }
+
+  /** A tier that cannot be closed until it is told to. */
+  private static final class Stubborn extends ForwardingTier {
+    private boolean closes;
+    private int tries;
+
+    Stubborn(Tier inner) {
+      super(inner);
+    }
+
+    @Override
+    public void close() throws IOException {
+      tries++;
+      if (!closes) {
+        throw new IOException("a call hangs");
+      }
+      super.close();
+    }
   }
 
   @Test

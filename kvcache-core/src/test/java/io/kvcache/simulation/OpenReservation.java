@@ -8,6 +8,7 @@ import io.kvcache.KvHalf;
 import io.kvcache.KvLayout;
 import io.kvcache.KvReservation;
 import io.kvcache.KvReservation.Status;
+import io.kvcache.Namespace;
 import io.kvcache.simulation.Workload.Prompt;
 import io.kvcache.testkit.KvPayloads;
 import java.lang.foreign.Arena;
@@ -20,6 +21,7 @@ final class OpenReservation {
   private final Prompt prompt;
   private final KvReservation reservation;
   private int written;
+  private boolean removed;
 
   OpenReservation(KvLayout layout, Prompt prompt, KvReservation reservation, String at) {
     this.layout = layout;
@@ -42,6 +44,22 @@ final class OpenReservation {
   List<ChunkKey> keys() {
     int first = reservation.firstToken() / layout.chunkTokens();
     return prompt.keys().subList(first, first + reservation.tokens() / layout.chunkTokens());
+  }
+
+  /** Notes that a context was removed: nothing that continues it may be committed any more. */
+  void removed(List<ChunkKey> context) {
+    int last = reservation.firstToken() / layout.chunkTokens() + keys().size();
+    removed |= context.size() <= last && prompt.keys().subList(0, context.size()).equals(context);
+  }
+
+  /** Notes that a namespace was cleared. */
+  void cleared(Namespace namespace) {
+    removed |= prompt.namespace().equals(namespace);
+  }
+
+  /** Whether the chunks reserved were removed before they were committed. */
+  boolean removed() {
+    return removed;
   }
 
   boolean complete() {

@@ -1,6 +1,7 @@
 package io.kvcache.simulation;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.kvcache.AcquireOptions;
@@ -135,9 +136,17 @@ final class Simulation {
     }
     boolean committed = open.reservation().commit();
     open.reservation().close();
+    assertFalse(committed && open.removed(), at + ": committed what was removed meanwhile");
     if (committed) {
       model.committed(open.keys());
     } else {
+      failed(open);
+    }
+  }
+
+  /** What was removed before its commit began must not be found, not even after a restart. */
+  private void failed(OpenReservation open) {
+    if (!open.removed()) {
       model.commitFailed(open.keys());
     }
   }
@@ -234,6 +243,7 @@ final class Simulation {
   private void remove() {
     Prompt prompt = workload.any(random);
     model.removed(prompt, promised(() -> cache.remove(prompt.namespace(), prompt.tokens())));
+    reservations.forEach(open -> open.removed(prompt.keys()));
     try (OpenLease.Closing after = new OpenLease.Closing(acquire(prompt, AcquireOptions.any()))) {
       assertTrue(after.chunks() < prompt.keys().size(), at + ": found right after the removal");
     }
@@ -242,6 +252,7 @@ final class Simulation {
   private void clear() {
     Namespace namespace = Workload.anyOf(workload.namespaces(), random);
     model.cleared(namespace, promised(() -> cache.clear(namespace)));
+    reservations.forEach(open -> open.cleared(namespace));
   }
 
   /** Something that may fail where media do. */
@@ -277,7 +288,7 @@ final class Simulation {
       flush();
     }
     leases.clear();
-    reservations.forEach(open -> model.commitFailed(open.keys()));
+    reservations.forEach(this::failed);
     reservations.clear();
     media.crash();
     reopened();

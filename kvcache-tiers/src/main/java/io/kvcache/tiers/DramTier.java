@@ -22,6 +22,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 
 /**
@@ -63,6 +64,9 @@ public final class DramTier implements Tier {
 
   /** Heap bytes a part is charged: two runs, for it and a gap beside it, and a segment. */
   private static final long PART_HEAP_BYTES = 160;
+
+  private static final long LONGEST_CLOSE_NANOS = 5_000_000_000L;
+  private static final long CLOSE_RETRY_NANOS = 1_000_000L;
 
   private static final Set<TierTrait> TRAITS = Set.of(TierTrait.ADDRESSABLE);
   private static final boolean ASSERTING = DramTier.class.desiredAssertionStatus();
@@ -195,23 +199,37 @@ public final class DramTier implements Tier {
   }
 
   /**
-   * Gives all memory back. Idempotent, except that it tries again after I/O on a segment was in the way.
+   * Gives all memory back, once I/O and checksums that run on a segment are done. Idempotent, except that it
+   * tries again where that took too long before.
    *
    * @throws IllegalStateException when writes or views are still open, naming how many and, where traced,
-   *     where they were taken; the memory is given back nevertheless and using it throws. Also when I/O is
-   *     running on a segment: nothing is given back then.
+   *     where they were taken; the memory is given back nevertheless and using it throws. Also when I/O on a
+   *     segment does not end within seconds: nothing is given back then.
    */
   @Override
   public synchronized void close() {
     boolean first = closed.compareAndSet(false, true);
     long open = handles.count();
     entries.clear();
-    if (arena.scope().isAlive()) {
-      arena.close();
-    }
+    closeArena();
     if (first && open != 0) {
       throw new IllegalStateException(
           open + " writes or views of tier dram still open; " + handles.describe());
+    }
+  }
+
+  /** An arena does not close under native calls on its memory, nor tells when they are done: so ask again. */
+  private void closeArena() {
+    long start = System.nanoTime();
+    while (arena.scope().isAlive()) {
+      try {
+        arena.close();
+      } catch (IllegalStateException inUse) {
+        if (System.nanoTime() - start >= LONGEST_CLOSE_NANOS) {
+          throw new IllegalStateException("memory of tier dram is in use and was not given back", inUse);
+        }
+        LockSupport.parkNanos(CLOSE_RETRY_NANOS);
+      }
     }
   }
 

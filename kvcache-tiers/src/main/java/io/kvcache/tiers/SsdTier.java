@@ -20,6 +20,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Consumer;
 
@@ -46,6 +47,9 @@ public final class SsdTier implements Tier {
   /** Least capacity, in bytes. */
   public static final long MIN_CAPACITY_BYTES = 8 << 20;
 
+  /** How long closing waits for calls under way. */
+  private static final long LONGEST_CLOSE_NANOS = 10_000_000_000L;
+
   private final String name;
   private final long capacityBytes;
   private final long freeSpaceFloorBytes;
@@ -64,6 +68,9 @@ public final class SsdTier implements Tier {
   private final ReentrantReadWriteLock gate = new ReentrantReadWriteLock();
 
   private volatile boolean closed;
+
+  /** Guarded by the gate. */
+  private boolean released;
 
   /** Settings of a tier in {@code directory}, which is created when it is opened. */
   public static SsdTierBuilder builder(Path directory, long capacityBytes) {
@@ -153,7 +160,7 @@ public final class SsdTier implements Tier {
   void abandon(SsdWrite write) {
     gate.readLock().lock();
     try {
-      if (!closed) {
+      if (!released) {
         space.unclaim(write.claimedPages(), write.claimedIndexBytes());
         staging.give(write.staged());
       }
@@ -341,17 +348,47 @@ public final class SsdTier implements Tier {
     }
   }
 
-  /** Waits for calls under way. Writes that are still open are over, and their memory must not be touched again. */
+  /**
+   * Waits for calls under way. Writes that are still open are over, and their memory must not be touched again.
+   *
+   * @throws IOException when a call hangs: nothing is released then, and closing again tries again
+   */
   @Override
   public void close() throws IOException {
-    gate.writeLock().lock();
+    close(LONGEST_CLOSE_NANOS);
+  }
+
+  void close(long longestNanos) throws IOException {
+    closed = true;
+    if (!lockWithin(longestNanos)) {
+      throw new IOException("tier " + name + " has not returned from a call, so it cannot be released");
+    }
     try {
-      if (!closed) {
-        closed = true;
+      if (!released) {
+        released = true;
         closeAll();
       }
     } finally {
       gate.writeLock().unlock();
+    }
+  }
+
+  /** An interrupt does not end it: what is open has to be closed. */
+  private boolean lockWithin(long nanos) {
+    boolean interrupted = false;
+    long start = System.nanoTime();
+    try {
+      while (true) {
+        try {
+          return gate.writeLock().tryLock(nanos - (System.nanoTime() - start), TimeUnit.NANOSECONDS);
+        } catch (InterruptedException e) {
+          interrupted = true;
+        }
+      }
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 package io.kvcache.tiers;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -10,11 +11,14 @@ import io.kvcache.spi.EntryId;
 import io.kvcache.spi.Tier;
 import io.kvcache.spi.TierView;
 import io.kvcache.spi.TierWrite;
+import io.kvcache.testkit.LeakCheck;
 import io.kvcache.testkit.Payloads;
 import io.kvcache.testkit.TierContract;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.channels.Pipe;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
@@ -22,6 +26,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -107,6 +112,35 @@ class DramTierTest extends TierContract {
     assertThrows(IllegalStateException.class, () -> tier.view(id));
     view.close();
     write.close();
+  }
+
+  /** Goal: closing waits for I/O on the tier's memory. Method: a pipe that nobody reads from at first. */
+  @Test
+  void closeWaitsForIoOnASegment() throws Exception {
+    Tier tier = DramTier.open(4 << 20);
+    TierWrite write = tier.create(Payloads.entry(1), NO_NOTE, new long[] {1 << 20}).orElseThrow();
+    MemorySegment bytes = write.part(0);
+    Pipe pipe = Pipe.open();
+    FutureTask<Integer> writing = new FutureTask<>(() -> pipe.sink().write(bytes.asByteBuffer()));
+    Thread.ofPlatform().daemon().start(writing);
+    ByteBuffer read = ByteBuffer.allocate(1 << 20);
+    pipe.source().read(read.limit(1)); // so the write is under way
+    write.commit(new long[] {1 << 20});
+    FutureTask<Void> closing = new FutureTask<>(() -> {
+      tier.close();
+      return null;
+    });
+    Thread closer = Thread.ofPlatform().daemon().start(closing);
+    LeakCheck.await("does not wait", () -> closer.getState() == Thread.State.TIMED_WAITING);
+    read.limit(1 << 20);
+    while (read.hasRemaining()) {
+      pipe.source().read(read);
+    }
+    assertEquals(1 << 20, writing.get(30, TimeUnit.SECONDS));
+    closing.get(30, TimeUnit.SECONDS);
+    assertFalse(bytes.scope().isAlive(), "memory was not given back");
+    pipe.sink().close();
+    pipe.source().close();
   }
 
   @Test

@@ -21,9 +21,11 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
@@ -61,6 +63,38 @@ final class SsdFaultTest {
     try (SsdTier tier = open()) {
       assertTrue(tier.stats().writable());
       assertEquals(1, tier.usage().entries());
+    }
+  }
+
+  /** Goal: a call that hangs does not keep closing for ever, and what it uses is released afterwards. */
+  @Test
+  void closingGivesUpOnACallThatHangsAndCanBeTriedAgain() throws Exception {
+    SsdTier tier = open();
+    assertTrue(Entries.store(tier, Payloads.entry(1), 1, PARTS));
+    CountDownLatch inside = new CountDownLatch(1);
+    CountDownLatch gate = new CountDownLatch(1);
+    FutureTask<Void> hanging = new FutureTask<>(() -> {
+      tier.inventory(entry -> {
+        inside.countDown();
+        try {
+          gate.await();
+        } catch (InterruptedException e) {
+          throw new IllegalStateException(e);
+        }
+      });
+      return null;
+    });
+    Thread.ofPlatform().daemon().start(hanging);
+    inside.await();
+    assertThrows(IOException.class, () -> tier.close(1));
+    assertThrows(IllegalStateException.class, tier::flush);
+    assertThrows(IOException.class, this::open, "the directory is still taken");
+    gate.countDown();
+    hanging.get(30, TimeUnit.SECONDS);
+    tier.close();
+    tier.close();
+    try (SsdTier again = open()) {
+      assertEquals(1, again.usage().entries());
     }
   }
 

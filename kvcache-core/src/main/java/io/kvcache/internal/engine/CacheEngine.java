@@ -15,7 +15,6 @@ import io.kvcache.KvReservation.Status;
 import io.kvcache.Namespace;
 import io.kvcache.StoreOptions;
 import io.kvcache.Tokens;
-import io.kvcache.internal.engine.Inventory.Claim;
 import io.kvcache.internal.engine.Inventory.Lookup;
 import io.kvcache.internal.engine.Inventory.Removed;
 import io.kvcache.internal.engine.Recovery.Recovered;
@@ -228,8 +227,7 @@ public final class CacheEngine implements KvCache {
     if (!options.prefillTime().isZero()) {
       shared.recompute.observe(tokens.length(), options.prefillTime().toNanos());
     }
-    Object owner = new Object();
-    Claim claim = shared.inventory.claim(root, keys, owner, ofQuality(options.leastQuality()));
+    Claim claim = shared.inventory.claim(root, keys, ofQuality(options.leastQuality()));
     if (claim.first() == keys.size()) {
       return new Reservation.Unreserved(Status.STORED);
     }
@@ -239,8 +237,7 @@ public final class CacheEngine implements KvCache {
     if (claim.placement().isEmpty()) {
       return new Reservation.Unreserved(Status.DECLINED);
     }
-    List<ChunkKey> upToLast = List.copyOf(keys.subList(0, claim.first() + claim.missing().length));
-    Reservation reservation = new Reservation(shared, root, upToLast, claim);
+    Reservation reservation = new Reservation(shared, claim);
     Deadline deadline = Deadline.after(nanos(options.waitForRoom()), shared.runtime.nanoTime());
     if (claimRoom(reservation, deadline)) {
       migrator.wake();
@@ -295,6 +292,8 @@ public final class CacheEngine implements KvCache {
   }
 
   private int erase(Removed removed) throws IOException {
+    // What a claim has committed of it must be taken back before the tiers can promise that it is gone.
+    shared.inventory.awaitEnd(removed.cancelled(), shared::closed);
     IOException problem = Tasks.onIo(shared.runtime, () -> eraseFromTiers(removed));
     throwUnlessClosed(problem);
     return removed.chunks();
@@ -346,33 +345,41 @@ public final class CacheEngine implements KvCache {
   }
 
   @Override
-  public void close() {
-    synchronized (this) {
-      if (shared.closed()) {
-        return;
-      }
+  public synchronized void close() {
+    List<RuntimeException> problems = new ArrayList<>();
+    if (!shared.closed()) {
       shared.close();
+      shared.inventory.wakeAll();
+      migrator.settleWithin(LONGEST_WAIT_NANOS);
+      int leases = shared.counters.openLeases.get();
+      int reservations = shared.counters.openReservations.get();
+      if (leases + reservations > 0) {
+        problems.add(new IllegalStateException(
+            leases + " leases and " + reservations + " reservations were open when the cache was closed"));
+      }
+      try {
+        shared.runtime.onClose().run();
+      } catch (RuntimeException e) {
+        problems.add(new IllegalStateException("the threads could not be stopped", e));
+      }
+      shared.staging.close();
     }
-    shared.inventory.wakeAll();
-    migrator.settleWithin(LONGEST_WAIT_NANOS);
-    shared.runtime.onClose().run();
-    shared.staging.close();
-    RuntimeException problem = null;
+    closeTiers(problems);
+    if (!problems.isEmpty()) {
+      RuntimeException first = problems.removeFirst();
+      problems.forEach(first::addSuppressed);
+      throw first;
+    }
+  }
+
+  /** Closes what could not be closed before, too. */
+  private void closeTiers(List<RuntimeException> problems) {
     for (TierHandle tier : shared.tiers) {
       try {
         tier.close();
       } catch (IOException | RuntimeException e) {
-        problem = new IllegalStateException("tier " + tier.name() + " could not be closed cleanly", e);
+        problems.add(new IllegalStateException("tier " + tier.name() + " could not be closed cleanly", e));
       }
-    }
-    int leases = shared.counters.openLeases.get();
-    int reservations = shared.counters.openReservations.get();
-    if (leases + reservations > 0) {
-      throw new IllegalStateException(
-          leases + " leases and " + reservations + " reservations were open when the cache was closed");
-    }
-    if (problem != null) {
-      throw problem;
     }
   }
 }

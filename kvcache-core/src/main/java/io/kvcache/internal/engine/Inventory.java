@@ -24,6 +24,7 @@ import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.BooleanSupplier;
 import java.util.function.Function;
 import java.util.function.LongSupplier;
 import java.util.function.Predicate;
@@ -40,7 +41,7 @@ final class Inventory {
   private final PlacementPolicy policy;
   private final LongSupplier nanoTime;
   private final List<TierHandle> tiers;
-  private final Map<ChunkKey, Object> inFlight = new HashMap<>();
+  private final Claims claims = new Claims();
   /** What moves under way may yet store of chunks that were removed meanwhile. */
   private final Set<EntryId> unsettled = new HashSet<>();
   /** What the policy wants done at leisure, in the order it said so; taken by the migrator. */
@@ -107,7 +108,7 @@ final class Inventory {
       if (!chunks.isEmpty()) {
         use(chunks);
       }
-      boolean pending = chunks.size() < keys.size() && inFlight.containsKey(keys.get(chunks.size()));
+      boolean pending = chunks.size() < keys.size() && claims.contains(keys.get(chunks.size()));
       return new Lookup(chunks, true, pending);
     });
   }
@@ -171,22 +172,11 @@ final class Inventory {
   }
 
   /**
-   * What a claim for storing got.
-   *
-   * @param first index of the first chunk to store
-   * @param missing for each chunk from there on, whether it has to be stored
-   * @param held what keeps the prefix in place; null at the start of a context
-   * @param placement where the chunks go; empty when the policy declines
-   */
-  record Claim(int first, boolean[] missing, Segment held, Optional<Placement> placement) {}
-
-  /**
    * Claims the chunks of a prompt that are not stored, up to one that someone else is storing.
    *
-   * @param owner who claims
    * @param enough whether an entry makes storing the chunk again needless
    */
-  Claim claim(ChunkKey root, List<ChunkKey> keys, Object owner, Predicate<Stored> enough) {
+  Claim claim(ChunkKey root, List<ChunkKey> keys, Predicate<Stored> enough) {
     return locked(() -> {
       List<Position> path = tree.match(root, keys);
       int first = 0;
@@ -194,7 +184,7 @@ final class Inventory {
         first++;
       }
       int end = first;
-      while (end < keys.size() && !inFlight.containsKey(keys.get(end))) {
+      while (end < keys.size() && !claims.contains(keys.get(end))) {
         end++;
       }
       boolean[] missing = new boolean[end - first];
@@ -204,22 +194,28 @@ final class Inventory {
       Segment parent = first == 0 ? null : path.get(first - 1).segment();
       Optional<Placement> placement =
           end == first ? Optional.empty() : policy.admit(parent, end - first, nanoTime.getAsLong());
+      Claim claim = new Claim(root, List.copyOf(keys.subList(0, end)), first, missing, parent, placement);
       if (placement.isPresent()) {
-        keys.subList(first, end).forEach(key -> inFlight.put(key, owner));
+        claims.add(claim);
         if (parent != null) {
           tree.hold(parent, 1);
         }
       }
-      return new Claim(first, missing, parent, placement);
+      return claim;
     });
   }
 
+  /** Says that a claim's entries are about to be committed; false when its chunks were removed meanwhile. */
+  boolean beginCommit(Claim claim) {
+    return locked(() -> claims.beginCommit(claim));
+  }
+
   /** Ends a claim, whatever became of it. */
-  void unclaim(List<ChunkKey> keys, Segment held) {
+  void unclaim(Claim claim) {
     locked(() -> {
-      keys.forEach(inFlight::remove);
-      if (held != null) {
-        tree.hold(held, -1);
+      claims.end(claim);
+      if (claim.held() != null) {
+        tree.hold(claim.held(), -1);
       }
       signal();
       return null;
@@ -229,24 +225,21 @@ final class Inventory {
   /**
    * Makes stored chunks visible, all in one step.
    *
-   * @param keys of the whole context up to the last of them
-   * @param first index of the first chunk stored
-   * @param stored for each chunk from there on its entry, or null where none was stored
-   * @param held the segment before {@code first}
-   * @return false when the prefix was removed meanwhile
+   * @param stored for each chunk claimed its entry, or null where none was stored
+   * @return false when they, or the prefix, were removed meanwhile
    */
-  boolean publish(ChunkKey root, List<ChunkKey> keys, int first, List<Stored> stored, Segment held) {
+  boolean publish(Claim claim, List<Stored> stored) {
     return locked(() -> {
-      if (held != null && held.detached()) {
+      if (claims.cancelled(claim) || (claim.held() != null && claim.held().detached())) {
         return false;
       }
       Stored example = stored.stream().filter(entry -> entry != null).findFirst().orElseThrow();
       Segment known = null;
-      List<Position> path = tree.ensure(root, keys, leaf -> like(leaf, example));
+      List<Position> path = tree.ensure(claim.root(), claim.keys(), leaf -> like(leaf, example));
       long now = nanoTime.getAsLong();
       for (int index = 0; index < stored.size(); index++) {
         if (stored.get(index) != null) {
-          Position position = path.get(first + index);
+          Position position = path.get(claim.first() + index);
           if (position.segment() != known) {
             known = position.segment();
             known.store(now);
@@ -254,6 +247,7 @@ final class Inventory {
           tree.place(position, stored.get(index));
         }
       }
+      claims.published(claim);
       signal();
       return true;
     });
@@ -286,7 +280,7 @@ final class Inventory {
   boolean displace(Position position, Stored stored) {
     return locked(() -> {
       ChunkKey key = position.key();
-      if (position.segment().detached() || inFlight.containsKey(key) || !position.stored().contains(stored)) {
+      if (position.segment().detached() || claims.contains(key) || !position.stored().contains(stored)) {
         return false;
       }
       tree.displace(position, stored.tier(), stored.codec(), stored.generation());
@@ -423,8 +417,13 @@ final class Inventory {
     });
   }
 
-  /** Entries by tier that have left the tree and are to be removed, and the chunks they were of. */
-  record Removed(int chunks, Map<Integer, List<EntryId>> entries) {}
+  /**
+   * What was removed from the tree.
+   *
+   * @param entries by tier, to be removed there
+   * @param cancelled claims that may yet commit entries, which they then take back; see {@link #awaitEnd}
+   */
+  record Removed(int chunks, Map<Integer, List<EntryId>> entries, List<Claim> cancelled) {}
 
   /** Removes a context; see {@link io.kvcache.KvCache#remove}. */
   Removed removeContext(ChunkKey root, List<ChunkKey> keys) {
@@ -438,16 +437,16 @@ final class Inventory {
         }
         segments.addAll(tree.detachFrom(path.get(from)));
       }
-      return removed(segments);
+      return removed(segments, claim -> claim.root().equals(root) && claim.inLineWith(keys));
     });
   }
 
   /** Removes everything of a namespace. */
   Removed removeNamespace(ChunkKey root) {
-    return locked(() -> removed(tree.detachNamespace(root)));
+    return locked(() -> removed(tree.detachNamespace(root), claim -> claim.root().equals(root)));
   }
 
-  private Removed removed(List<Segment> segments) {
+  private Removed removed(List<Segment> segments, Predicate<Claim> claimed) {
     Map<Integer, List<EntryId>> entries = new HashMap<>();
     int chunks = 0;
     for (Segment segment : segments) {
@@ -463,8 +462,19 @@ final class Inventory {
       }
       chunks += segment.chunks();
     }
+    List<Claim> cancelled = claims.cancel(claimed);
     signal();
-    return new Removed(chunks, entries);
+    return new Removed(chunks, entries, cancelled);
+  }
+
+  /** Waits until claims that were cancelled while they committed are over; not after the cache was closed. */
+  void awaitEnd(List<Claim> cancelled, BooleanSupplier closed) {
+    locked(() -> {
+      while (claims.committing(cancelled) && !closed.getAsBoolean()) {
+        changed.awaitUninterruptibly();
+      }
+      return null;
+    });
   }
 
   /** A migration may be about to store a chunk that was just removed; where, only it knows. */

@@ -5,7 +5,6 @@ import io.kvcache.ChunkKey;
 import io.kvcache.KvHalf;
 import io.kvcache.KvReservation;
 import io.kvcache.LayerSpec;
-import io.kvcache.internal.engine.Inventory.Claim;
 import io.kvcache.internal.frame.EntryNote;
 import io.kvcache.internal.frame.FrameHeader;
 import io.kvcache.internal.frame.FrameWriter;
@@ -25,8 +24,6 @@ import java.util.stream.LongStream;
 /** Claimed chunks of one prompt, being written. */
 final class Reservation implements KvReservation {
   private final Resources shared;
-  private final ChunkKey root;
-  private final List<ChunkKey> keys;
   private final Claim claim;
   private final TierHandle tier;
   private final Compressor compressor;
@@ -36,15 +33,9 @@ final class Reservation implements KvReservation {
   private final BitSet written = new BitSet();
   private boolean over;
 
-  /**
-   * A claim to be filled.
-   *
-   * @param keys of the context up to the last claimed chunk
-   */
-  Reservation(Resources shared, ChunkKey root, List<ChunkKey> keys, Claim claim) {
+  /** A claim to be filled. */
+  Reservation(Resources shared, Claim claim) {
     this.shared = shared;
-    this.root = root;
-    this.keys = keys;
     this.claim = claim;
     Placement placement = claim.placement().orElseThrow();
     this.tier = shared.tiers.get(placement.tier());
@@ -70,9 +61,8 @@ final class Reservation implements KvReservation {
       long generation = shared.nextGeneration();
       if (claim.missing()[index]) {
         int chunk = claim.first() + index;
-        ChunkKey previous = chunk == 0 ? root : keys.get(chunk - 1);
-        EntryNote note = new EntryNote(root, previous, chunk, generation, compressor.codec(), chunkBytes(),
-            shared.runtime.wallClock().millis(), 1);
+        EntryNote note = new EntryNote(claim.root(), previous(chunk), chunk, generation, compressor.codec(),
+            chunkBytes(), shared.runtime.wallClock().millis(), 1);
         Optional<TierWrite> write =
             shared.create(tier, id(chunk), note.encode(), partBytes, Migrator.EVICT_ANY);
         if (write.isEmpty()) {
@@ -104,7 +94,11 @@ final class Reservation implements KvReservation {
   }
 
   private EntryId id(int chunk) {
-    return new EntryId(keys.get(chunk), shared.codecs.variantClass(compressor.codec()));
+    return new EntryId(claim.keys().get(chunk), shared.codecs.variantClass(compressor.codec()));
+  }
+
+  private ChunkKey previous(int chunk) {
+    return chunk == 0 ? claim.root() : claim.keys().get(chunk - 1);
   }
 
   @Override
@@ -192,18 +186,29 @@ final class Reservation implements KvReservation {
   }
 
   private boolean commitAndPublish() {
-    List<Stored> stored = Tasks.onTier(shared.runtime, tier, this::commitEntries);
-    boolean published = stored != null
-        && shared.inventory.publish(root, keys, claim.first(), stored, claim.held());
-    if (!published) {
-      withdraw();
-    } else {
-      int chunks = (int) stored.stream().filter(Objects::nonNull).count();
-      long bytes = stored.stream().filter(Objects::nonNull).mapToLong(Stored::bytes).sum();
-      shared.counters.storedTokens.add((long) chunks * shared.plan.layout().chunkTokens());
-      shared.events.accept(new CacheEvent.Stored(tier.name(), chunks, bytes));
+    if (!shared.inventory.beginCommit(claim)) {
+      return false;
+    }
+    boolean published = false;
+    try {
+      List<Stored> stored = Tasks.onTier(shared.runtime, tier, this::commitEntries);
+      published = stored != null && shared.inventory.publish(claim, stored);
+      if (published) {
+        told(stored);
+      }
+    } finally {
+      if (!published) {
+        withdraw();
+      }
     }
     return published;
+  }
+
+  private void told(List<Stored> stored) {
+    int chunks = (int) stored.stream().filter(Objects::nonNull).count();
+    long bytes = stored.stream().filter(Objects::nonNull).mapToLong(Stored::bytes).sum();
+    shared.counters.storedTokens.add((long) chunks * shared.plan.layout().chunkTokens());
+    shared.events.accept(new CacheEvent.Stored(tier.name(), chunks, bytes));
   }
 
   /** The entries, or null when the tier failed. */
@@ -225,9 +230,8 @@ final class Reservation implements KvReservation {
 
   private Stored commitEntry(FrameWriter writer, int chunk, long generation) {
     EntryId id = id(chunk);
-    FrameHeader.Fields fields = FrameHeader.Fields.original(id, generation, root,
-        chunk == 0 ? root : keys.get(chunk - 1), chunk, compressor.codec(), compressor.parameters(),
-        shared.runtime.wallClock().millis());
+    FrameHeader.Fields fields = FrameHeader.Fields.original(id, generation, claim.root(), previous(chunk),
+        chunk, compressor.codec(), compressor.parameters(), shared.runtime.wallClock().millis());
     long[] bytes = new long[1];
     boolean committed = tier.commit(() -> bytes[0] = writer.commit(fields));
     return committed ? new Stored(tier.index, compressor.codec(), id.variantClass(), generation, bytes[0])
@@ -250,7 +254,7 @@ final class Reservation implements KvReservation {
 
   private void release() {
     writers.stream().filter(Objects::nonNull).forEach(FrameWriter::close);
-    shared.inventory.unclaim(keys.subList(claim.first(), keys.size()), claim.held());
+    shared.inventory.unclaim(claim);
     shared.counters.openReservations.decrementAndGet();
   }
 

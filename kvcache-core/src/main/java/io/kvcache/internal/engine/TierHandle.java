@@ -62,6 +62,7 @@ final class TierHandle {
   private volatile boolean fenced;
   private volatile long fencedUntil;
   private volatile boolean unlisted;
+  private boolean closed;
   private final Departures departures = new Departures();
 
   TierHandle(int index, Tier tier, LongSupplier nanoTime, Consumer<CacheEvent> events) {
@@ -270,8 +271,12 @@ final class TierHandle {
     return all;
   }
 
+  /** Closes the tier, unless that was done; called by one thread at a time. */
   void close() throws IOException {
-    tier.close();
+    if (!closed) {
+      tier.close();
+      closed = true;
+    }
   }
 
   private void succeeded() {
