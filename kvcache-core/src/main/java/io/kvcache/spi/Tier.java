@@ -43,6 +43,25 @@ public interface Tier extends AutoCloseable {
   Optional<TierWrite> create(EntryId id, byte[] note, long[] partBytes) throws IOException;
 
   /**
+   * Whether removing entries can let in one that {@link #create} found no room for. False when it would find none in
+   * a tier without entries either: the space is claimed by writes still open, something else is short, such as
+   * memory to stage writes in, or the entry is too large for this tier. Asked before anything is evicted, so that
+   * nothing is evicted in vain.
+   *
+   * @param partBytes as for {@code create}
+   */
+  default boolean removalHelps(long[] partBytes) throws IOException {
+    long left = usage().capacityBytes();
+    for (long bytes : partBytes) {
+      if (bytes > left) {
+        return false;
+      }
+      left -= bytes;
+    }
+    return true;
+  }
+
+  /**
    * Reads one part.
    *
    * @param target the caller's buffer; in a tier that is not addressable its address and length are multiples of

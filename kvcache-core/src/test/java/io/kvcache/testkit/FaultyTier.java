@@ -135,6 +135,11 @@ public final class FaultyTier implements Tier {
   }
 
   @Override
+  public boolean removalHelps(long[] partBytes) throws IOException {
+    return inner.removalHelps(partBytes);
+  }
+
+  @Override
   public ReadResult read(EntryId id, int part, MemorySegment target, Deadline deadline) {
     delay();
     ReadResult result = inner.read(id, part, target, deadline);

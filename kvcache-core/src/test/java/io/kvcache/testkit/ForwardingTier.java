@@ -47,6 +47,11 @@ public class ForwardingTier implements Tier {
   }
 
   @Override
+  public boolean removalHelps(long[] partBytes) throws IOException {
+    return inner.removalHelps(partBytes);
+  }
+
+  @Override
   public ReadResult read(EntryId id, int part, MemorySegment target, Deadline deadline) {
     return inner.read(id, part, target, deadline);
   }

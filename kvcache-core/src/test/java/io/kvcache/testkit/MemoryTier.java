@@ -41,6 +41,7 @@ public final class MemoryTier implements Tier {
   private final Map<EntryId, Kept> live = new LinkedHashMap<>();
   private final Map<EntryId, Kept> flushed = new LinkedHashMap<>();
   private long usedBytes;
+  private long claimedBytes;
   private int openHandles;
   private boolean closed;
 
@@ -118,8 +119,16 @@ public final class MemoryTier implements Tier {
       memory[i] = allocate(partBytes[i]);
     }
     usedBytes += bytes;
+    claimedBytes += bytes;
     openHandles++;
     return Optional.of(new Write(id, note.clone(), new Block(memory, partBytes.clone())));
+  }
+
+  @Override
+  public synchronized boolean removalHelps(long[] partBytes) {
+    requireOpen();
+    requireLengths(partBytes, null);
+    return mediumBytes(partBytes) <= capacityBytes - claimedBytes;
   }
 
   @Override
@@ -330,6 +339,7 @@ public final class MemoryTier implements Tier {
         requireOpen();
         requireNotEnded();
         requireLengths(partBytes, block.lengths);
+        claimedBytes -= block.bytes();
         usedBytes -= block.bytes();
         block.lengths = partBytes.clone();
         usedBytes += block.bytes();
@@ -346,6 +356,7 @@ public final class MemoryTier implements Tier {
         if (!ended) {
           ended = true;
           openHandles--;
+          claimedBytes -= block.bytes();
           release(block);
         }
       }

@@ -123,6 +123,33 @@ public abstract class TierContract {
     }
   }
 
+  /** Goal: what evicting cannot cure is said not to be. Method: an entry too large, open claims, then entries. */
+  @Test
+  void saysWhetherRemovalHelps() throws Exception {
+    try (Tier tier = newTier(capacityBytes())) {
+      long[] part = {Math.min(capacityBytes() / 100, 80_000)};
+      assertFalse(tier.removalHelps(new long[] {capacityBytes() + 1}), "over capacity");
+      List<TierWrite> claims = new ArrayList<>();
+      Optional<TierWrite> claim = tier.create(Payloads.entry(0), NOTE, part);
+      while (claim.isPresent()) {
+        claims.add(claim.get());
+        claim = tier.create(Payloads.entry(claims.size()), NOTE, part);
+      }
+      assertFalse(tier.removalHelps(part), claims.size() + " open claims, no entry");
+      for (TierWrite write : claims) {
+        write.commit(part);
+      }
+      int entries = claims.size();
+      while ((claim = tier.create(Payloads.entry(entries), NOTE, part)).isPresent()) {
+        claim.get().commit(part);
+        entries++;
+      }
+      assertTrue(tier.removalHelps(part), entries + " entries, no claim");
+      assertEquals(1, tier.remove(List.of(Payloads.entry(0))));
+      tier.create(Payloads.entry(0), NOTE, part).orElseThrow().close();
+    }
+  }
+
   /** Goal: a refused or abandoned write leaves the older entry alone. */
   @Test
   void olderEntryStaysUntilCommit() throws Exception {

@@ -68,6 +68,11 @@ final class DramEntry {
 
   /** Bytes of the medium it takes. */
   long pageBytes() {
+    return pageBytes(runs);
+  }
+
+  /** Bytes of the medium that runs take. */
+  static long pageBytes(PageRun[] runs) {
     long sum = 0;
     for (PageRun run : runs) {
       sum += run.bytes();

@@ -76,6 +76,8 @@ public final class DramTier implements Tier {
   private final Arena arena = Arena.ofShared();
   private final PageAllocator pages;
   private final AtomicLong heapBytes = new AtomicLong();
+  /** Bytes of pages in writes that are still open. */
+  private final AtomicLong claimedBytes = new AtomicLong();
   private final ConcurrentHashMap<EntryId, DramEntry> entries = new ConcurrentHashMap<>();
   private final OpenHandles handles = new OpenHandles(ASSERTING || Boolean.getBoolean(TRACE_PROPERTY));
   private final AtomicBoolean closed = new AtomicBoolean();
@@ -134,6 +136,18 @@ public final class DramTier implements Tier {
       return Optional.empty();
     }
     return Optional.of(new Write(id, note.clone(), claimed, runs));
+  }
+
+  @Override
+  public boolean removalHelps(long[] partBytes) {
+    requireOpen();
+    requireLengths(partBytes, null);
+    long wanted = 0;
+    for (long bytes : partBytes) {
+      wanted += Math.min(PageRun.pagesFor(bytes) * PageRun.PAGE_BYTES, capacityBytes);
+    }
+    return wanted <= capacityBytes - heapLimitBytes - claimedBytes.get()
+        && heapBytes(new byte[MAX_NOTE_BYTES], partBytes.length) <= heapLimitBytes;
   }
 
   @Override
@@ -334,6 +348,7 @@ public final class DramTier implements Tier {
       this.note = note;
       this.claimed = claimed;
       this.runs = runs;
+      claimedBytes.addAndGet(DramEntry.pageBytes(runs));
       handles.opened(this);
     }
 
@@ -352,6 +367,7 @@ public final class DramTier implements Tier {
       if (!ended.compareAndSet(false, true)) {
         throw new IllegalStateException("write of " + id + " is over");
       }
+      claimedBytes.addAndGet(-DramEntry.pageBytes(runs));
       MemorySegment[] parts = new MemorySegment[runs.length];
       for (int i = 0; i < parts.length; i++) {
         pages.shrink(runs[i], partBytes[i]);
@@ -368,6 +384,7 @@ public final class DramTier implements Tier {
     public void close() {
       if (ended.compareAndSet(false, true)) {
         heapBytes.addAndGet(-heapBytes(note, runs.length));
+        claimedBytes.addAndGet(-DramEntry.pageBytes(runs));
         free(runs);
         handles.closed(this);
       }

@@ -79,6 +79,12 @@ final class Space {
     return true;
   }
 
+  /** Whether so much could be claimed if there were no entries, but all the pages that are claimed now. */
+  synchronized boolean couldHold(long pages, long bytes) {
+    long left = budgetBytes - claimedPages * Pages.BYTES;
+    return pages <= left / Pages.BYTES && bytes <= left - pages * Pages.BYTES;
+  }
+
   /** Gives claimed pages and index bytes back. */
   synchronized void unclaim(long pages, long bytes) {
     claimedPages -= pages;

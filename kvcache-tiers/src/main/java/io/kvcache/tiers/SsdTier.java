@@ -147,13 +147,34 @@ public final class SsdTier implements Tier {
     }
   }
 
+  /**
+   * {@inheritDoc}
+   *
+   * <p>It does not where staging memory or the filesystem's space is short, nor while the index awaits compaction.
+   */
+  @Override
+  public boolean removalHelps(long[] partBytes) throws IOException {
+    requireLengths(partBytes);
+    enter();
+    try {
+      long pages = SsdWrite.pages(partBytes);
+      long indexBytes = SsdWrite.indexBytes(partBytes);
+      return staging.has(partBytes) && mayWrite(pages, indexBytes) && space.couldHold(pages, indexBytes);
+    } finally {
+      leave();
+    }
+  }
+
   private boolean claim(SsdWrite write) throws IOException {
     long pages = write.claimedPages();
     long indexBytes = write.claimedIndexBytes();
+    return mayWrite(pages, indexBytes) && space.claim(pages, indexBytes);
+  }
+
+  /** Whether filesystem and index can take so much more, whatever entries there are. */
+  private boolean mayWrite(long pages, long indexBytes) throws IOException {
     long wanted = space.claimedBytes() + pages * Pages.BYTES + indexBytes;
-    return disk.getUsableSpace() - wanted >= freeSpaceFloorBytes
-        && indexSize.isWithinAllowance()
-        && space.claim(pages, indexBytes);
+    return disk.getUsableSpace() - wanted >= freeSpaceFloorBytes && indexSize.isWithinAllowance();
   }
 
   /** Gives back what a write had claimed and did not use. */

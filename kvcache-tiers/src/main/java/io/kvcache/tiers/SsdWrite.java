@@ -41,29 +41,43 @@ final class SsdWrite implements TierWrite {
 
   /** Whether a part goes into the index; decided by what was claimed for it, since that is where it was claimed. */
   boolean isSmall(int part) {
-    return claimedBytes[part] < SsdEntry.SMALL_PART_BYTES;
+    return isSmall(claimedBytes[part]);
+  }
+
+  private static boolean isSmall(long bytes) {
+    return bytes < SsdEntry.SMALL_PART_BYTES;
   }
 
   /** Pages claimed for the parts that go into extents. */
   long claimedPages() {
-    long pages = 0;
-    for (int i = 0; i < parts(); i++) {
-      pages += isSmall(i) ? 0 : Pages.holding(claimedBytes[i]);
-    }
-    return pages;
+    return pages(claimedBytes);
   }
 
   /** Bytes claimed of the index. */
   long claimedIndexBytes() {
+    return indexBytes(claimedBytes);
+  }
+
+  /** Pages that a claim of these lengths takes for the parts that go into extents. */
+  static long pages(long[] partBytes) {
+    long pages = 0;
+    for (long bytes : partBytes) {
+      pages += isSmall(bytes) ? 0 : Pages.holding(bytes);
+    }
+    return pages;
+  }
+
+  /** Bytes that a claim of these lengths takes of the index. */
+  static long indexBytes(long[] partBytes) {
     int smallParts = 0;
     long smallBytes = 0;
-    for (int i = 0; i < parts(); i++) {
-      if (isSmall(i)) {
+    for (long bytes : partBytes) {
+      if (isSmall(bytes)) {
         smallParts++;
-        smallBytes += claimedBytes[i];
+        smallBytes += bytes;
       }
     }
-    return SsdEntry.indexBytes(parts(), smallParts, smallBytes, claimedPages());
+    return SsdEntry.indexBytes(partBytes.length, smallParts, smallBytes, pages(partBytes));
   }
 
   @Override

@@ -36,6 +36,13 @@ final class Staging implements AutoCloseable {
     return Optional.of(parts);
   }
 
+  /** Whether {@link #take} would succeed now. */
+  synchronized boolean has(long[] partBytes) {
+    Optional<MemorySegment[]> parts = take(partBytes);
+    parts.ifPresent(this::give);
+    return parts.isPresent();
+  }
+
   /** Takes segments back; nulls are passed over. */
   synchronized void give(MemorySegment[] parts) {
     for (MemorySegment part : parts) {

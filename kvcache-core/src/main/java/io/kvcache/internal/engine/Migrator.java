@@ -4,6 +4,7 @@ import io.kvcache.CacheEvent;
 import io.kvcache.KvHalf;
 import io.kvcache.LayerSpec;
 import io.kvcache.internal.engine.Inventory.Resident;
+import io.kvcache.internal.engine.Resources.Attempt;
 import io.kvcache.internal.engine.Source.Fetched;
 import io.kvcache.internal.frame.FrameHeader;
 import io.kvcache.internal.frame.FrameReader;
@@ -319,12 +320,12 @@ final class Migrator {
   private Optional<TierWrite> claim(TierHandle tier, Resident chunk, Stored stored, EntryId id, long[] bytes,
       long usedBefore) {
     byte[] note = shared.inventory.note(chunk, stored, shared.runtime.wallClock().millis()).encode();
-    Optional<TierWrite> write = shared.create(tier, id, note, bytes, usedBefore);
-    if (write.isEmpty() && tier.index + 1 < shared.tiers.size() && tier.mayHold(id)
+    Attempt attempt = shared.create(tier, id, note, bytes, usedBefore);
+    if (attempt.lacksRoom() && tier.index + 1 < shared.tiers.size()
         && free(tier, LongStream.of(bytes).sum(), usedBefore)) {
-      write = shared.create(tier, id, note, bytes, usedBefore);
+      attempt = shared.create(tier, id, note, bytes, usedBefore);
     }
-    return write;
+    return attempt.write();
   }
 
   /** The parts of a source, one at a time. */

@@ -5,6 +5,7 @@ import io.kvcache.ChunkKey;
 import io.kvcache.KvHalf;
 import io.kvcache.KvReservation;
 import io.kvcache.LayerSpec;
+import io.kvcache.internal.engine.Resources.Attempt;
 import io.kvcache.internal.frame.EntryNote;
 import io.kvcache.internal.frame.FrameHeader;
 import io.kvcache.internal.frame.FrameWriter;
@@ -12,13 +13,11 @@ import io.kvcache.internal.tree.Stored;
 import io.kvcache.spi.Compressor;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.Placement;
-import io.kvcache.spi.TierWrite;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Objects;
-import java.util.Optional;
 import java.util.stream.LongStream;
 
 /** Claimed chunks of one prompt, being written. */
@@ -31,6 +30,7 @@ final class Reservation implements KvReservation {
   private final List<Long> generations = new ArrayList<>();
   private final BitSet begun = new BitSet();
   private final BitSet written = new BitSet();
+  private boolean lacksRoom;
   private boolean over;
 
   /** A claim to be filled. */
@@ -63,12 +63,12 @@ final class Reservation implements KvReservation {
         int chunk = claim.first() + index;
         EntryNote note = new EntryNote(claim.root(), previous(chunk), chunk, generation, compressor.codec(),
             chunkBytes(), shared.runtime.wallClock().millis(), 1);
-        Optional<TierWrite> write =
-            shared.create(tier, id(chunk), note.encode(), partBytes, Migrator.EVICT_ANY);
-        if (write.isEmpty()) {
+        Attempt attempt = shared.create(tier, id(chunk), note.encode(), partBytes, Migrator.EVICT_ANY);
+        lacksRoom = attempt.lacksRoom();
+        if (attempt.write().isEmpty()) {
           return false;
         }
-        writer = new FrameWriter(shared.plan, compressor, write.get());
+        writer = new FrameWriter(shared.plan, compressor, attempt.write().get());
       }
       writers.add(writer);
       generations.add(generation);
@@ -76,8 +76,11 @@ final class Reservation implements KvReservation {
     return true;
   }
 
-  /** Asks for the room that {@link #claimRoom} did not find; once closed, for all of it. */
+  /** Asks for the room that {@link #claimRoom} did not find, if moving others gives it; once closed, for all of it. */
   void wantRoom(Migrator migrator) {
+    if (!lacksRoom) {
+      return;
+    }
     int claimed = 0;
     for (FrameWriter writer : over ? List.<FrameWriter>of() : writers) {
       claimed += writer == null ? 0 : 1;

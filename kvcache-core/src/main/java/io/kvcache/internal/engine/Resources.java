@@ -96,20 +96,35 @@ final class Resources {
   }
 
   /**
-   * Claims room as it is, or after evicting what can be evicted without copying.
+   * What became of a claim for room.
+   *
+   * @param write the claim; empty when there was no room
+   * @param lacksRoom whether there was none, but moving entries out of the tier would make some
+   */
+  record Attempt(Optional<TierWrite> write, boolean lacksRoom) {}
+
+  /**
+   * Claims room as it is, or after evicting what can be evicted without copying. Where evicting does not help, nothing
+   * is.
    *
    * @param usedBefore what was last used at this time or later is not evicted
    */
-  Optional<TierWrite> create(TierHandle tier, EntryId id, byte[] note, long[] partBytes, long usedBefore) {
+  Attempt create(TierHandle tier, EntryId id, byte[] note, long[] partBytes, long usedBefore) {
     long bytes = LongStream.of(partBytes).sum();
     try {
       Optional<TierWrite> write = tier.create(id, note, partBytes);
-      while (write.isEmpty() && tier.mayHold(id) && dropFor(tier, bytes, usedBefore)) {
+      while (write.isEmpty()) {
+        if (!tier.removalHelps(id, partBytes)) {
+          return new Attempt(write, false);
+        }
+        if (!dropFor(tier, bytes, usedBefore)) {
+          return new Attempt(write, true);
+        }
         write = tier.create(id, note, partBytes);
       }
-      return write;
+      return new Attempt(write, false);
     } catch (IOException counted) {
-      return Optional.empty();
+      return new Attempt(Optional.empty(), false);
     }
   }
 

@@ -129,6 +129,16 @@ final class TierHandle {
     }
   }
 
+  /** Whether evicting others could let in an entry that {@link #create} found no room for. */
+  boolean removalHelps(EntryId id, long[] partBytes) throws IOException {
+    try {
+      return mayHold(id) && tier.removalHelps(partBytes);
+    } catch (IOException | RuntimeException e) {
+      failed(e);
+      throw new IOException("tier " + name() + " cannot say what a claim lacks", e);
+    }
+  }
+
   /** Runs the commit of a claimed entry; false, and counted, when it fails. */
   boolean commit(Commit commit) {
     try {

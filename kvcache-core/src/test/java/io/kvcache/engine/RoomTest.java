@@ -1,0 +1,67 @@
+package io.kvcache.engine;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import io.kvcache.KvCache;
+import io.kvcache.KvReservation.Status;
+import io.kvcache.placement.LruPlacement;
+import io.kvcache.spi.EntryId;
+import io.kvcache.spi.Tier;
+import io.kvcache.spi.TierWrite;
+import io.kvcache.testkit.ForwardingTier;
+import io.kvcache.testkit.MemoryTier;
+import java.io.IOException;
+import java.util.Optional;
+import org.junit.jupiter.api.Test;
+
+/** Room for what is to be stored: made where that helps, and only there. */
+class RoomTest extends EngineTest {
+  /** Refuses claims for a while, as a disk does whose memory for writes is taken. */
+  private static final class BusyTier extends ForwardingTier {
+    boolean busy;
+
+    BusyTier(Tier inner) {
+      super(inner);
+    }
+
+    @Override
+    public Optional<TierWrite> create(EntryId id, byte[] note, long[] partBytes) throws IOException {
+      return busy ? Optional.empty() : super.create(id, note, partBytes);
+    }
+
+    @Override
+    public boolean removalHelps(long[] partBytes) throws IOException {
+      return !busy && super.removalHelps(partBytes);
+    }
+  }
+
+  @Test
+  void whatEvictingDoesNotCureEvictsNothing() {
+    BusyTier ssd = new BusyTier(tier("ssd", DISK, 10));
+    KvCache cache = openStill(LruPlacement.raw(), ssd);
+    prompt(1, 10).store(cache);
+    ssd.busy = true;
+    assertEquals(Status.FULL, prompt(2, 2).store(cache));
+    background.runAll();
+    assertEquals(10, prompt(1, 10).find(cache));
+    assertEquals(0, cache.stats().tiers().getFirst().evictedChunks());
+    ssd.busy = false;
+    assertEquals(Status.RESERVED, prompt(2, 2).store(cache));
+  }
+
+  @Test
+  void moveDoesNotEvictForATierThatIsBusy() {
+    BusyTier ssd = new BusyTier(tier("ssd", DISK, 5));
+    MemoryTier far = tier("far", DISK, 20);
+    KvCache cache = openStill(LruPlacement.raw(), tier("dram", MEMORY, 4), ssd, far);
+    prompt(1, 4).store(cache);
+    prompt(2, 4).reserve(cache).close();
+    background.runAll();
+    prompt(2, 4).store(cache);
+    ssd.busy = true;
+    prompt(3, 4).reserve(cache).close();
+    background.runAll();
+    assertEquals(4, prompt(1, 4).find(cache));
+    assertEquals(0, far.usage().entries(), "moved on in vain");
+  }
+}

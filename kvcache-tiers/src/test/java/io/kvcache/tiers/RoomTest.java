@@ -1,0 +1,78 @@
+package io.kvcache.tiers;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import io.kvcache.KvCache;
+import io.kvcache.KvLayout;
+import io.kvcache.KvReservation;
+import io.kvcache.KvReservation.Status;
+import io.kvcache.LayerSpec;
+import io.kvcache.Namespace;
+import io.kvcache.testkit.TestPrompt;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A cache over these tiers when they are short of something: what is stored stays, what is new finds room. */
+@Timeout(120)
+final class RoomTest {
+  private static final int CONTEXTS = 20;
+
+  /** Chunks of half a MiB. */
+  private static final KvLayout LAYOUT = new KvLayout(List.of(LayerSpec.opaque(32 << 10)), 16);
+
+  @TempDir
+  Path directory;
+
+  private static TestPrompt prompt(KvLayout layout, int number, int chunks) {
+    return TestPrompt.of(Namespace.of("model", layout), number, chunks);
+  }
+
+  private SsdTierBuilder ssd() {
+    return SsdTier.builder(directory, 64 << 20).freeSpaceFloorBytes(0);
+  }
+
+  private static KvCache open(SsdTierBuilder ssd) throws IOException {
+    return KvCache.builder(LAYOUT).tier(ssd.open()).open();
+  }
+
+  private static void storeAll(KvCache cache) {
+    for (int number = 0; number < CONTEXTS; number++) {
+      assertEquals(Status.RESERVED, prompt(LAYOUT, number, 2).store(cache));
+    }
+  }
+
+  private static void checkAll(KvCache cache) {
+    for (int number = 0; number < CONTEXTS; number++) {
+      assertEquals(2, prompt(LAYOUT, number, 2).find(cache), "context " + number);
+    }
+  }
+
+  @Test
+  void stagingMemoryThatAnotherHoldsCostsNobodyAnEntry() throws IOException {
+    try (KvCache cache = open(ssd().stagingBytes(2 << 20))) {
+      storeAll(cache);
+      try (KvReservation holder = prompt(LAYOUT, 100, 3).reserve(cache);
+          KvReservation second = prompt(LAYOUT, 101, 3).reserve(cache)) {
+        assertEquals(Status.RESERVED, holder.status());
+        assertEquals(Status.FULL, second.status());
+      }
+      checkAll(cache);
+    }
+  }
+
+  @Test
+  void diskThatOthersHaveFilledCostsNobodyAnEntry() throws IOException {
+    try (KvCache cache = open(ssd())) {
+      storeAll(cache);
+      cache.flush();
+    }
+    try (KvCache cache = open(ssd().freeSpaceFloorBytes(1L << 60))) {
+      assertEquals(Status.FULL, prompt(LAYOUT, 100, 1).store(cache));
+      checkAll(cache);
+    }
+  }
+}
