@@ -32,9 +32,9 @@ import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
- * Reading and storing KV in DRAM, beside the physical work it consists of: a call handles one layer of 16,384 tokens, 64
- * MiB; eight layers in turn make 512 MiB of source and as much of target, more than caches hold. Divide by the time
- * of {@link #copy} or {@link #crc32c}.
+ * Reading and storing KV in DRAM, beside the physical work it consists of: a call handles one layer of 16,384 tokens,
+ * 64 MiB; eight layers in turn make 512 MiB of source and as much of target, more than caches hold. Divide by the
+ * time of {@link #copy} or {@link #crc32c}.
  */
 @State(Scope.Thread)
 @BenchmarkMode(Mode.AverageTime)
