@@ -146,7 +146,7 @@ class FenceTest extends EngineTest {
     assertTrue(fenced(cache));
     assertEquals(1, events(CacheEvent.TierFenced.class).size());
     hanging.release();
-    LeakCheck.await("still fenced", () -> !fenced(cache));
-    assertEquals(2, prompt.find(cache));
+    // The first of several reads that hung heals it; those that follow may fence it once more.
+    LeakCheck.await("still fenced", () -> prompt.find(cache) == 2);
   }
 }
