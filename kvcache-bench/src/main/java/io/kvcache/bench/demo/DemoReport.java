@@ -1,7 +1,6 @@
 package io.kvcache.bench.demo;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
-import io.kvcache.CacheStats.Loads;
 import io.kvcache.bench.demo.DemoRun.Before;
 import io.kvcache.bench.demo.DemoRun.Residence;
 import java.io.File;
@@ -13,6 +12,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 
 /** What the demo found, for people and for programs. */
 final class DemoReport {
@@ -73,16 +73,13 @@ final class DemoReport {
     if (phase.loads().isEmpty()) {
       return "-";
     }
-    StringBuilder text = new StringBuilder();
-    text.append(
-        String.format(Locale.ROOT, "%.0f%% of tokens:", 100.0 * phase.loadedTokens() / phase.promptTokens()));
-    for (Loads load : phase.loads()) {
-      text.append(
-          String.format(Locale.ROOT, " %s/%s %d chunks, %.1f MiB;", load.tier(), load.codec(), load.chunks(),
-              load.storedBytes() / MIB));
-    }
-    text.setLength(text.length() - 1);
-    return text.toString();
+    String sources = phase.loads().stream()
+        .map(load -> String.format(Locale.ROOT, "%,d from %s/%s (%.1f MiB)", load.tokens(), load.tier(),
+            load.codec(), load.storedBytes() / MIB))
+        .collect(Collectors.joining(", "));
+    return String.format(Locale.ROOT, "%.0f%% of %,d: %s",
+        100.0 * phase.loadedTokens() / phase.promptTokens(),
+        phase.promptTokens(), sources);
   }
 
   private void printContexts(PrintWriter out) {

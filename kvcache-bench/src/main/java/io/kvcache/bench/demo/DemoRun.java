@@ -132,7 +132,8 @@ final class DemoRun {
           result.medianMillis());
     }
     say("%n");
-    return result.build(cache == null ? List.of() : cache.stats().minus(before).loads());
+    return result.build(cache == null ? List.of() : cache.stats().minus(before).loads(),
+        engine.layout().chunkTokens());
   }
 
   private void store(KvCache cache) {

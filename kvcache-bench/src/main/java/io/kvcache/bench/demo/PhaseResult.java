@@ -25,9 +25,19 @@ record PhaseResult(
     double accuracy,
     long promptTokens,
     long loadedTokens,
-    List<CacheStats.Loads> loads,
+    List<Loaded> loads,
     Map<String, Long> bytesLoadedByTier,
     List<int[]> answers) {
+
+  /**
+   * What was loaded from one tier in one encoding.
+   *
+   * @param tier name of the tier
+   * @param codec name of the encoding
+   * @param tokens tokens whose KV it was
+   * @param storedBytes bytes read, as stored
+   */
+  record Loaded(String tier, String codec, long tokens, long storedBytes) {}
 
   /** Answers that differ from those of another pass over the same questions. */
   int differingFrom(PhaseResult other) {
@@ -67,7 +77,10 @@ record PhaseResult(
       return nanos / 1e6;
     }
 
-    PhaseResult build(List<CacheStats.Loads> loads) {
+    PhaseResult build(List<CacheStats.Loads> chunkLoads, int chunkTokens) {
+      List<Loaded> loads = chunkLoads.stream()
+          .map(load -> new Loaded(load.tier(), load.codec(), load.chunks() * chunkTokens, load.storedBytes()))
+          .toList();
       Map<String, Long> byTier = new LinkedHashMap<>();
       loads.forEach(load -> byTier.merge(load.tier(), load.storedBytes(), Long::sum));
       return new PhaseResult(name, medianMillis(), (double) exact / answers.length, promptTokens,
