@@ -4,9 +4,6 @@ import io.kvcache.spi.Deadline;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.ReadResult;
 import io.kvcache.spi.Tier;
-import io.kvcache.spi.TierEntry;
-import io.kvcache.spi.TierTrait;
-import io.kvcache.spi.TierUsage;
 import io.kvcache.spi.TierView;
 import io.kvcache.spi.TierWrite;
 import java.io.IOException;
@@ -21,7 +18,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.SplittableRandom;
-import java.util.function.Consumer;
 import java.util.function.LongConsumer;
 
 /**
@@ -30,7 +26,7 @@ import java.util.function.LongConsumer;
  *
  * <p>Threads: as the tier it wraps; with several, which call meets a fault depends on their order.
  */
-public final class FaultyTier implements Tier {
+public final class FaultyTier extends ForwardingTier {
   /** What can go wrong. */
   public enum Fault {
     /** Claiming space throws. */
@@ -59,7 +55,6 @@ public final class FaultyTier implements Tier {
     FLUSH_FAILS
   }
 
-  private final Tier inner;
   private final SplittableRandom random;
   private final Map<Fault, Double> probabilities = new EnumMap<>(Fault.class);
   private final Map<Fault, Long> injected = new EnumMap<>(Fault.class);
@@ -80,7 +75,7 @@ public final class FaultyTier implements Tier {
    * @param onDelay makes time pass, such as {@code clock::advance}
    */
   public FaultyTier(Tier inner, long seed, long delayNanos, LongConsumer onDelay) {
-    this.inner = inner;
+    super(inner);
     this.delayNanos = delayNanos;
     this.onDelay = onDelay;
     random = new SplittableRandom(seed);
@@ -111,38 +106,18 @@ public final class FaultyTier implements Tier {
   }
 
   @Override
-  public String name() {
-    return inner.name();
-  }
-
-  @Override
-  public Set<TierTrait> traits() {
-    return inner.traits();
-  }
-
-  @Override
-  public TierUsage usage() {
-    return inner.usage();
-  }
-
-  @Override
   public Optional<TierWrite> create(EntryId id, byte[] note, long[] partBytes) throws IOException {
     throwIf(Fault.CREATE_FAILS);
     if (strikes(Fault.NO_ROOM)) {
       return Optional.empty();
     }
-    return inner.create(id, note, partBytes).map(write -> new FaultyWrite(id, write));
-  }
-
-  @Override
-  public boolean removalHelps(long[] partBytes) throws IOException {
-    return inner.removalHelps(partBytes);
+    return super.create(id, note, partBytes).map(write -> new FaultyWrite(id, write));
   }
 
   @Override
   public ReadResult read(EntryId id, int part, MemorySegment target, Deadline deadline) {
     delay();
-    ReadResult result = inner.read(id, part, target, deadline);
+    ReadResult result = super.read(id, part, target, deadline);
     if (!(result instanceof ReadResult.Present present)) {
       return result;
     }
@@ -153,7 +128,7 @@ public final class FaultyTier implements Tier {
       return new ReadResult.Missing();
     }
     EntryId other = meets(Fault.READ_MISDIRECTS) ? another(id) : id;
-    if (!other.equals(id) && inner.read(other, part, target, deadline) instanceof ReadResult.Present wrong) {
+    if (!other.equals(id) && super.read(other, part, target, deadline) instanceof ReadResult.Present wrong) {
       count(Fault.READ_MISDIRECTS);
       return wrong;
     }
@@ -166,7 +141,7 @@ public final class FaultyTier implements Tier {
   @Override
   public Optional<TierView> view(EntryId id) {
     delay();
-    Optional<TierView> view = inner.view(id);
+    Optional<TierView> view = super.view(id);
     if (view.isEmpty()) {
       return view;
     }
@@ -175,7 +150,7 @@ public final class FaultyTier implements Tier {
       return Optional.empty();
     }
     EntryId other = meets(Fault.READ_MISDIRECTS) ? another(id) : id;
-    Optional<TierView> wrong = other.equals(id) ? Optional.empty() : inner.view(other);
+    Optional<TierView> wrong = other.equals(id) ? Optional.empty() : super.view(other);
     if (wrong.isPresent()) {
       count(Fault.READ_MISDIRECTS);
       view.get().close();
@@ -187,32 +162,22 @@ public final class FaultyTier implements Tier {
   @Override
   public int remove(Collection<EntryId> ids) throws IOException {
     if (strikes(Fault.REMOVE_FAILS)) {
-      inner.remove(ids.stream().limit(ids.size() / 2).toList());
+      super.remove(ids.stream().limit(ids.size() / 2).toList());
       throw failure(Fault.REMOVE_FAILS);
     }
-    return inner.remove(ids);
+    return super.remove(ids);
   }
 
   @Override
   public void annotate(Map<EntryId, byte[]> notes) throws IOException {
     throwIf(Fault.ANNOTATE_FAILS);
-    inner.annotate(notes);
-  }
-
-  @Override
-  public void inventory(Consumer<TierEntry> entries) throws IOException {
-    inner.inventory(entries);
+    super.annotate(notes);
   }
 
   @Override
   public void flush() throws IOException {
     throwIf(Fault.FLUSH_FAILS);
-    inner.flush();
-  }
-
-  @Override
-  public void close() throws IOException {
-    inner.close();
+    super.flush();
   }
 
   private void delay() {
@@ -309,7 +274,7 @@ public final class FaultyTier implements Tier {
     public void commit(long[] partBytes) throws IOException {
       if (strikes(Fault.COMMIT_FAILS)) {
         if (below(2) == 0) {
-          inner.remove(List.of(id));
+          FaultyTier.super.remove(List.of(id));
         }
         write.close();
         throw failure(Fault.COMMIT_FAILS);
