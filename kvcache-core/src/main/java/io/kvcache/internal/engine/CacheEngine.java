@@ -81,8 +81,9 @@ public final class CacheEngine implements KvCache {
         largestPart = Math.max(largestPart, bytes);
       }
     }
-    Staging staging = new Staging(settings.stagingBytes(), largestPart);
-    this.shared = new Resources(plan, codecs, List.copyOf(tiers), inventory, staging, runtime, events);
+    this.shared = new Resources(plan, codecs, List.copyOf(tiers), inventory,
+        Staging.forLeases(settings.stagingBytes(), largestPart), Staging.forMover(largestPart), runtime,
+        events);
     this.migrator = new Migrator(shared);
     this.flusher = new Flusher(shared, migrator);
   }
@@ -295,14 +296,15 @@ public final class CacheEngine implements KvCache {
   }
 
   private int erase(Removed removed) throws IOException {
+    // A move that began before may still write what was just removed; it takes it back itself when it sees that.
+    // Waited for here: I/O threads are for those who have something to do.
+    migrator.settle();
     IOException problem = Tasks.onIo(shared.runtime, () -> eraseFromTiers(removed));
     throwUnlessClosed(problem);
     return removed.chunks();
   }
 
   private IOException eraseFromTiers(Removed removed) {
-    // A move that began before may still write what was just removed; it takes it back itself when it sees that.
-    migrator.settle();
     IOException problem = null;
     for (TierHandle tier : shared.tiers) {
       List<EntryId> ids = removed.entries().getOrDefault(tier.index, List.of());
@@ -339,7 +341,8 @@ public final class CacheEngine implements KvCache {
     Counters counters = shared.counters;
     return new CacheStats(counters.lookups.sum(), counters.requestedTokens.sum(), counters.hitTokens.sum(),
         counters.storedTokens.sum(), counters.rejected.sum(), counters.openLeases.get(),
-        counters.openReservations.get(), shared.staging.taken(), shared.inventory.segments(),
+        counters.openReservations.get(), shared.staging.taken() + shared.moverStaging.taken(),
+        shared.inventory.segments(),
         shared.inventory.chunks(),
         shared.tiers.stream().map(TierHandle::stats).toList(),
         counters.loads(tier -> shared.tiers.get(tier).name(), codec -> shared.codecs.get(codec).name()));
@@ -357,6 +360,7 @@ public final class CacheEngine implements KvCache {
     migrator.settleWithin(LONGEST_WAIT_NANOS);
     shared.runtime.onClose().run();
     shared.staging.close();
+    shared.moverStaging.close();
     RuntimeException problem = null;
     for (TierHandle tier : shared.tiers) {
       try {

@@ -285,7 +285,7 @@ final class Migrator {
     }
     try (FrameWriter writer = new FrameWriter(shared.plan, compressor, claimed.get());
         Parts parts = new Parts(chunk, source);
-        Staging.Buffer scratch = shared.staging.take(Deadline.never())) {
+        Staging.Buffer scratch = shared.moverStaging.take(Deadline.never())) {
       if (scratch == null) {
         return null;
       }
@@ -350,7 +350,7 @@ final class Migrator {
       if (source.inPlace()) {
         segment = source.part(part);
       } else {
-        Staging.Buffer buffer = shared.staging.take(Deadline.never());
+        Staging.Buffer buffer = shared.moverStaging.take(Deadline.never());
         if (buffer == null) {
           return false;
         }

@@ -27,6 +27,7 @@ final class Resources {
   final List<TierHandle> tiers;
   final Inventory inventory;
   final Staging staging;
+  final Staging moverStaging;
   final CacheRuntime runtime;
   final Counters counters = new Counters();
   final LoadModel recompute = new LoadModel(0);
@@ -35,12 +36,13 @@ final class Resources {
   private volatile boolean closed;
 
   Resources(FramePlan plan, Codecs codecs, List<TierHandle> tiers, Inventory inventory, Staging staging,
-      CacheRuntime runtime, Consumer<CacheEvent> events) {
+      Staging moverStaging, CacheRuntime runtime, Consumer<CacheEvent> events) {
     this.plan = plan;
     this.codecs = codecs;
     this.tiers = tiers;
     this.inventory = inventory;
     this.staging = staging;
+    this.moverStaging = moverStaging;
     this.runtime = runtime;
     this.events = events;
     // The upper half differs from process to process, so that generations do too where a tier is shared or
