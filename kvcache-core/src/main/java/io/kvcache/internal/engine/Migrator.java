@@ -71,8 +71,9 @@ final class Migrator {
     for (TierHandle tier : shared.tiers) {
       tier.sweep();
       long wanted = tier.wanted.getAndSet(0);
-      if (wanted > tier.usage().freeBytes()) {
-        free(tier, wanted - tier.usage().freeBytes());
+      if (wanted > 0) {
+        // A claim failed for lack of room: what is free as the tier counts may be scattered, or of another kind.
+        free(tier, wanted);
       }
     }
     for (Move move : shared.inventory.takeWishes()) {
