@@ -121,6 +121,11 @@ public final class FaultyTier implements Tier {
   }
 
   @Override
+  public long maxEntryBytes() {
+    return inner.maxEntryBytes();
+  }
+
+  @Override
   public TierUsage usage() {
     return inner.usage();
   }

@@ -1,6 +1,7 @@
 package io.kvcache.tiers;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.kvcache.KvCache;
@@ -124,6 +125,15 @@ final class RoomTest {
       assertEquals(Status.RESERVED, reservation.status());
       prompt.write(reservation);
       assertTrue(reservation.commit());
+    }
+  }
+
+  @Test
+  void chunkThatADiskCanNeverTakeIsRefusedAtOpen() throws IOException {
+    try (Tier small = ssd().stagingBytes(512 << 10).open()) {
+      assertEquals("a chunk encoded as raw may take 532480 bytes, tier ssd takes at most 524288 for one",
+          assertThrows(IllegalArgumentException.class, () -> KvCache.builder(LAYOUT).tier(small).open())
+              .getMessage());
     }
   }
 }

@@ -72,15 +72,18 @@ public final class CacheEngine implements KvCache {
       tiers.add(new TierHandle(tiers.size(), tier, runtime.nanoTime(), events));
       infos.add(new TierInfo(tier.name(), tier.usage().capacityBytes(), tier.traits()));
     }
+    long largestPart = 1;
+    for (int codec : codecs.numbers()) {
+      long entry = 0;
+      for (long bytes : plan.maxPartBytes(codecs.get(codec))) {
+        largestPart = Math.max(largestPart, bytes);
+        entry += (bytes + Tier.ALIGNMENT - 1) & -Tier.ALIGNMENT;
+      }
+      requireRoomForEntry(settings.tiers(), entry, codecs.get(codec).name());
+    }
     settings.policy().start(infos, codecs.numbers());
     Inventory inventory = new Inventory(segmentChunks(infos), settings.frequencyHalfLife().toNanos(),
         settings.policy(), runtime.nanoTime(), tiers);
-    long largestPart = 1;
-    for (int codec : codecs.numbers()) {
-      for (long bytes : plan.maxPartBytes(codecs.get(codec))) {
-        largestPart = Math.max(largestPart, bytes);
-      }
-    }
     this.shared = new Resources(plan, codecs, List.copyOf(tiers), inventory,
         Staging.forLeases(settings.stagingBytes(), largestPart), Staging.forMover(largestPart), runtime,
         events);
@@ -91,8 +94,20 @@ public final class CacheEngine implements KvCache {
   /** Opens a cache; for its builder. */
   public static KvCache open(Settings settings) {
     CacheEngine engine = new CacheEngine(settings);
-    engine.recover();
+    Tasks.onIo(engine.shared.runtime, () -> {
+      engine.recover();
+      return null;
+    });
     return engine;
+  }
+
+  private static void requireRoomForEntry(List<Tier> tiers, long entryBytes, String codec) {
+    for (Tier tier : tiers) {
+      if (entryBytes > tier.maxEntryBytes()) {
+        throw new IllegalArgumentException("a chunk encoded as " + codec + " may take " + entryBytes
+            + " bytes, tier " + tier.name() + " takes at most " + tier.maxEntryBytes() + " for one");
+      }
+    }
   }
 
   private int segmentChunks(List<TierInfo> tiers) {
@@ -259,7 +274,7 @@ public final class CacheEngine implements KvCache {
     try {
       while (reservation.fits()) {
         long seen = shared.inventory.changes();
-        if (reservation.claimRoom()) {
+        if (Tasks.onTier(shared.runtime, reservation.tier(), reservation::claimRoom)) {
           return true;
         }
         reservation.wantRoom(migrator);

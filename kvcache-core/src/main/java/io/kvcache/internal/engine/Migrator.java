@@ -103,9 +103,9 @@ final class Migrator {
       boolean done = carryOut(move);
       if (!done && !shared.closed()
           && move instanceof Move.Transfer(var segment, int from, Placement to, boolean keeps)
-          && !keeps && !segment.hasChildren()) {
+          && !keeps) {
         // Where the next tier is broken, or full of what cannot go, this one must not seize up too.
-        done = shared.drop((Segment) segment, shared.tiers.get(from));
+        done = shared.dropLeaf((Segment) segment, shared.tiers.get(from));
       }
       freed |= done;
     }

@@ -2,7 +2,6 @@ package io.kvcache.internal.engine;
 
 import io.kvcache.CacheEvent;
 import io.kvcache.CacheEvent.DropCause;
-import io.kvcache.internal.engine.Inventory.Resident;
 import io.kvcache.internal.frame.Codecs;
 import io.kvcache.internal.frame.FramePlan;
 import io.kvcache.internal.tree.Position;
@@ -143,8 +142,15 @@ final class Resources {
 
   /** Evicts a segment from a tier, unless someone holds it by now. */
   boolean drop(Segment segment, TierHandle tier) {
-    List<Resident> chunks = inventory.residentsOf(segment);
-    List<EntryId> ids = inventory.vacate(chunks, tier.index, false);
+    return discardEvicted(inventory.vacate(inventory.residentsOf(segment), tier.index, false), tier);
+  }
+
+  /** As {@link #drop}, unless contexts go on behind the segment. */
+  boolean dropLeaf(Segment segment, TierHandle tier) {
+    return discardEvicted(inventory.vacateLeaf(segment, tier.index), tier);
+  }
+
+  private boolean discardEvicted(List<EntryId> ids, TierHandle tier) {
     tier.discard(ids);
     if (!ids.isEmpty()) {
       tier.evicted.add(ids.size());
