@@ -92,8 +92,8 @@ public final class KvCacheBuilder {
   }
 
   /**
-   * Limit of the buffers for reads from tiers that are not addressable, allocated as needed. 256 MiB unless set; at
-   * least 1 MiB, and in any case enough for two parts of the layout.
+   * Limit of the buffers for reads from tiers that are not addressable, allocated as needed; two of them are for moves
+   * between tiers. 256 MiB unless set; at least 1 MiB, and in any case enough for six parts of the layout.
    */
   public KvCacheBuilder stagingBytes(long bytes) {
     stagingBytes = Checks.requireBetween(bytes, MIN_STAGING_BYTES, Long.MAX_VALUE, "stagingBytes");

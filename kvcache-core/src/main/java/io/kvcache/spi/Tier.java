@@ -29,6 +29,14 @@ public interface Tier extends AutoCloseable {
   /** What is lastingly true of this tier. */
   Set<TierTrait> traits();
 
+  /**
+   * Most bytes of an entry's parts together, each rounded up to a multiple of {@link #ALIGNMENT}, that this tier can
+   * ever take at once; a cache whose chunks may be larger is not opened. The capacity is a limit in any case.
+   */
+  default long maxEntryBytes() {
+    return Long.MAX_VALUE;
+  }
+
   /** How full the tier is, now. */
   TierUsage usage();
 

@@ -1,17 +1,25 @@
 package io.kvcache.engine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 
 import io.kvcache.KvCache;
 import io.kvcache.KvReservation.Status;
 import io.kvcache.placement.LruPlacement;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.Tier;
+import io.kvcache.spi.TierEntry;
 import io.kvcache.spi.TierWrite;
+import io.kvcache.testkit.FaultyTier;
+import io.kvcache.testkit.FaultyTier.Fault;
 import io.kvcache.testkit.ForwardingTier;
 import io.kvcache.testkit.MemoryTier;
 import java.io.IOException;
+import java.util.Collection;
 import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 
 /** Room for what is to be stored: made where that helps, and only there. */
@@ -63,5 +71,48 @@ class RoomTest extends EngineTest {
     background.runAll();
     assertEquals(4, prompt(1, 4).find(cache));
     assertEquals(0, far.usage().entries(), "moved on in vain");
+  }
+
+  /** Goal: files and native calls are for the cache's own threads, in {@code open} and {@code reserve} too. */
+  @Test
+  void callersDoNoWorkOfADisk() {
+    Set<Thread> callers = ConcurrentHashMap.newKeySet();
+    KvCache cache = open(new ForwardingTier(tier("ssd", DISK, 4)) {
+      @Override
+      public Optional<TierWrite> create(EntryId id, byte[] note, long[] partBytes) throws IOException {
+        callers.add(Thread.currentThread());
+        return super.create(id, note, partBytes);
+      }
+
+      @Override
+      public void inventory(Consumer<TierEntry> entries) throws IOException {
+        callers.add(Thread.currentThread());
+        super.inventory(entries);
+      }
+
+      @Override
+      public int remove(Collection<EntryId> ids) throws IOException {
+        callers.add(Thread.currentThread());
+        return super.remove(ids);
+      }
+    });
+    prompt(1, 3).store(cache);
+    assertEquals(Status.RESERVED, prompt(2, 3).store(cache), "evicts the first");
+    assertFalse(callers.isEmpty());
+    assertFalse(callers.contains(Thread.currentThread()));
+  }
+
+  /** Goal: a tier below that is broken does not cost a context its middle. */
+  @Test
+  void onlyLeavesAreDroppedForATierThatIsBroken() {
+    FaultyTier broken = new FaultyTier(tier("ssd", DISK, 20), 1).set(Fault.CREATE_FAILS, 1);
+    KvCache cache = openStill(LruPlacement.raw(), tier("dram", MEMORY, 6), broken);
+    prompt(1, 2).store(cache);
+    prompt(1, 2).then(2, 2).store(cache);
+    prompt(1, 2).then(3, 2).store(cache);
+    prompt(9, 2).reserve(cache).close();
+    background.runAll();
+    assertEquals(Status.RESERVED, prompt(9, 2).store(cache));
+    assertEquals(2, prompt(1, 2).find(cache), "others go on behind it");
   }
 }

@@ -37,6 +37,11 @@ public class ForwardingTier implements Tier {
   }
 
   @Override
+  public long maxEntryBytes() {
+    return inner.maxEntryBytes();
+  }
+
+  @Override
   public TierUsage usage() {
     return inner.usage();
   }

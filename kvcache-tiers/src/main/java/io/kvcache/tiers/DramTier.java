@@ -30,7 +30,8 @@ import java.util.function.Consumer;
  *
  * <p>Space: each part takes whole pages of 4096 bytes. The capacity bounds pages
  * reserved from the system and, together with them, the heap objects that describe entries: a 64th of the
- * capacity, at least 8192 bytes, is set aside for those and always counts as used.
+ * capacity, at least 8192 bytes, is set aside for those and always counts as used; when more of it than of the pages is
+ * taken, usage shows the whole as full as that. An entry much smaller than its claim is copied once, at its commit.
  * Pages are reserved in slabs as they are first needed, which takes about 0.4 ms a MiB then, and kept until
  * {@link #close}.
  *
@@ -67,6 +68,8 @@ public final class DramTier implements Tier {
 
   private static final long LONGEST_CLOSE_NANOS = 5_000_000_000L;
   private static final long CLOSE_RETRY_NANOS = 1_000_000L;
+  /** Entries that need less than so many minus one of so many claimed pages are copied at their commit. */
+  private static final int COPY_BELOW = 8;
 
   private static final Set<TierTrait> TRAITS = Set.of(TierTrait.ADDRESSABLE);
   private static final boolean ASSERTING = DramTier.class.desiredAssertionStatus();
@@ -116,7 +119,10 @@ public final class DramTier implements Tier {
 
   @Override
   public TierUsage usage() {
-    return new TierUsage(capacityBytes, heapLimitBytes + pages.usedBytes(), entries.size());
+    long byPages = heapLimitBytes + pages.usedBytes();
+    // Whichever is nearer its limit says how full the tier is.
+    long byHeap = (long) ((double) heapBytes.get() / heapLimitBytes * capacityBytes);
+    return new TierUsage(capacityBytes, Math.clamp(byHeap, byPages, capacityBytes), entries.size());
   }
 
   @Override
@@ -293,6 +299,24 @@ public final class DramTier implements Tier {
     }
   }
 
+  /**
+   * The run without the pages that so many bytes do not need. Where that is much the bytes are copied to where they
+   * fit: shrunk in place, every entry would leave a hole that the next claim of full size just does not fit into.
+   */
+  private PageRun fitted(PageRun run, long bytes) {
+    PageRun smaller =
+        PageRun.pagesFor(bytes) * COPY_BELOW < run.bytes() / PageRun.PAGE_BYTES * (COPY_BELOW - 1)
+            ? pages.allocate(bytes)
+            : null;
+    if (smaller == null) {
+      pages.shrink(run, bytes);
+      return run;
+    }
+    MemorySegment.copy(run.memory(bytes), 0, smaller.memory(bytes), 0, bytes);
+    free(new PageRun[] {run});
+    return smaller;
+  }
+
   private boolean chargeHeap(long bytes) {
     long charged = heapBytes.get();
     while (charged + bytes <= heapLimitBytes) {
@@ -370,7 +394,7 @@ public final class DramTier implements Tier {
       claimedBytes.addAndGet(-DramEntry.pageBytes(runs));
       MemorySegment[] parts = new MemorySegment[runs.length];
       for (int i = 0; i < parts.length; i++) {
-        pages.shrink(runs[i], partBytes[i]);
+        runs[i] = fitted(runs[i], partBytes[i]);
         parts[i] = runs[i].memory(partBytes[i]).asReadOnly();
       }
       DramEntry older = entries.put(id, new DramEntry(id, note, runs, parts));

@@ -105,6 +105,12 @@ public final class SsdTier implements Tier {
     return Set.of(TierTrait.DURABLE);
   }
 
+  /** {@inheritDoc} An entry waits for its commit as a whole, in staging memory. */
+  @Override
+  public long maxEntryBytes() {
+    return staging.bytes();
+  }
+
   @Override
   public TierUsage usage() {
     return new TierUsage(capacityBytes, space.usedBytes(), records.entries());

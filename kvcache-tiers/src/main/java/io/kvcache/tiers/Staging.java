@@ -19,6 +19,10 @@ final class Staging implements AutoCloseable {
     free.add(0, this.bytes / Pages.BYTES);
   }
 
+  long bytes() {
+    return bytes;
+  }
+
   /** One segment per part, whole pages, to be given back together; empty when not all can be had. */
   synchronized Optional<MemorySegment[]> take(long[] partBytes) {
     if (memory == null) {

@@ -71,17 +71,21 @@ public final class CacheEngine implements KvCache {
       tiers.add(new TierHandle(tiers.size(), tier, runtime.nanoTime(), events));
       infos.add(new TierInfo(tier.name(), tier.usage().capacityBytes(), tier.traits()));
     }
+    long largestPart = 1;
+    for (int codec : codecs.numbers()) {
+      long entry = 0;
+      for (long bytes : plan.maxPartBytes(codecs.get(codec))) {
+        largestPart = Math.max(largestPart, bytes);
+        entry += (bytes + Tier.ALIGNMENT - 1) & -Tier.ALIGNMENT;
+      }
+      requireRoomForEntry(settings.tiers(), entry, codecs.get(codec).name());
+    }
     settings.policy().start(infos, codecs.numbers());
     Inventory inventory = new Inventory(segmentChunks(infos), settings.frequencyHalfLife().toNanos(),
         settings.policy(), runtime.nanoTime(), tiers);
-    long largestPart = 1;
-    for (int codec : codecs.numbers()) {
-      for (long bytes : plan.maxPartBytes(codecs.get(codec))) {
-        largestPart = Math.max(largestPart, bytes);
-      }
-    }
-    Staging staging = new Staging(settings.stagingBytes(), largestPart);
-    this.shared = new Resources(plan, codecs, List.copyOf(tiers), inventory, staging, runtime, events);
+    this.shared = new Resources(plan, codecs, List.copyOf(tiers), inventory,
+        Staging.forLeases(settings.stagingBytes(), largestPart), Staging.forMover(largestPart), runtime,
+        events);
     this.migrator = new Migrator(shared);
     this.flusher = new Flusher(shared, migrator);
   }
@@ -89,8 +93,20 @@ public final class CacheEngine implements KvCache {
   /** Opens a cache; for its builder. */
   public static KvCache open(Settings settings) {
     CacheEngine engine = new CacheEngine(settings);
-    engine.recover();
+    Tasks.onIo(engine.shared.runtime, () -> {
+      engine.recover();
+      return null;
+    });
     return engine;
+  }
+
+  private static void requireRoomForEntry(List<Tier> tiers, long entryBytes, String codec) {
+    for (Tier tier : tiers) {
+      if (entryBytes > tier.maxEntryBytes()) {
+        throw new IllegalArgumentException("a chunk encoded as " + codec + " may take " + entryBytes
+            + " bytes, tier " + tier.name() + " takes at most " + tier.maxEntryBytes() + " for one");
+      }
+    }
   }
 
   private int segmentChunks(List<TierInfo> tiers) {
@@ -255,7 +271,7 @@ public final class CacheEngine implements KvCache {
     try {
       while (reservation.fits()) {
         long seen = shared.inventory.changes();
-        if (reservation.claimRoom()) {
+        if (Tasks.onTier(shared.runtime, reservation.tier(), reservation::claimRoom)) {
           return true;
         }
         reservation.wantRoom(migrator);
@@ -294,14 +310,15 @@ public final class CacheEngine implements KvCache {
   private int erase(Removed removed) throws IOException {
     // What a claim has committed of it must be taken back before the tiers can promise that it is gone.
     shared.inventory.awaitEnd(removed.cancelled(), shared::closed);
+    // A move that began before may still write what was just removed; it takes it back itself when it sees that.
+    // Waited for here: I/O threads are for those who have something to do.
+    migrator.settle();
     IOException problem = Tasks.onIo(shared.runtime, () -> eraseFromTiers(removed));
     throwUnlessClosed(problem);
     return removed.chunks();
   }
 
   private IOException eraseFromTiers(Removed removed) {
-    // A move that began before may still write what was just removed; it takes it back itself when it sees that.
-    migrator.settle();
     IOException problem = null;
     for (TierHandle tier : shared.tiers) {
       List<EntryId> ids = removed.entries().getOrDefault(tier.index, List.of());
@@ -338,7 +355,8 @@ public final class CacheEngine implements KvCache {
     Counters counters = shared.counters;
     return new CacheStats(counters.lookups.sum(), counters.requestedTokens.sum(), counters.hitTokens.sum(),
         counters.storedTokens.sum(), counters.rejected.sum(), counters.openLeases.get(),
-        counters.openReservations.get(), shared.staging.taken(), shared.inventory.segments(),
+        counters.openReservations.get(), shared.staging.taken() + shared.moverStaging.taken(),
+        shared.inventory.segments(),
         shared.inventory.chunks(),
         shared.tiers.stream().map(TierHandle::stats).toList(),
         counters.loads(tier -> shared.tiers.get(tier).name(), codec -> shared.codecs.get(codec).name()));
@@ -363,6 +381,7 @@ public final class CacheEngine implements KvCache {
         problems.add(new IllegalStateException("the threads could not be stopped", e));
       }
       shared.staging.close();
+      shared.moverStaging.close();
     }
     closeTiers(problems);
     if (!problems.isEmpty()) {

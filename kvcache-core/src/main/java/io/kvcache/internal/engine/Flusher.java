@@ -12,11 +12,13 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.locks.ReentrantLock;
 
 /** Gets what is only in memory into a durable tier. */
 final class Flusher {
   private final Resources shared;
   private final Migrator migrator;
+  private final ReentrantLock oneAtATime = new ReentrantLock();
 
   Flusher(Resources shared, Migrator migrator) {
     this.shared = shared;
@@ -31,8 +33,14 @@ final class Flusher {
    */
   record Outcome(Flushed flushed, IOException problem) {}
 
+  /** Flushes wait for each other here, and not on I/O threads: one of these at most waits for moves under way. */
   Outcome flush() {
-    return Tasks.onIo(shared.runtime, this::run);
+    oneAtATime.lock();
+    try {
+      return Tasks.onIo(shared.runtime, this::run);
+    } finally {
+      oneAtATime.unlock();
+    }
   }
 
   private Outcome run() {

@@ -368,6 +368,13 @@ final class Inventory {
     });
   }
 
+  /** As {@link #vacate} for all chunks, unless the segment is gone or contexts go on behind it. */
+  List<EntryId> vacateLeaf(Segment segment, int tier) {
+    return locked(() -> segment.detached() || segment.hasChildren()
+        ? List.<EntryId>of()
+        : vacate(residents(segment), tier, false));
+  }
+
   /**
    * The policy's plan to free room, as steps that can be taken now.
    *

@@ -71,8 +71,9 @@ final class Migrator {
     for (TierHandle tier : shared.tiers) {
       tier.sweep();
       long wanted = tier.wanted.getAndSet(0);
-      if (wanted > tier.usage().freeBytes()) {
-        free(tier, wanted - tier.usage().freeBytes());
+      if (wanted > 0) {
+        // A claim failed for lack of room: what is free as the tier counts may be scattered, or of another kind.
+        free(tier, wanted);
       }
     }
     for (Move move : shared.inventory.takeWishes()) {
@@ -102,9 +103,9 @@ final class Migrator {
       boolean done = carryOut(move);
       if (!done && !shared.closed()
           && move instanceof Move.Transfer(var segment, int from, Placement to, boolean keeps)
-          && !keeps && !segment.hasChildren()) {
+          && !keeps) {
         // Where the next tier is broken, or full of what cannot go, this one must not seize up too.
-        done = shared.drop((Segment) segment, shared.tiers.get(from));
+        done = shared.dropLeaf((Segment) segment, shared.tiers.get(from));
       }
       freed |= done;
     }
@@ -285,7 +286,7 @@ final class Migrator {
     }
     try (FrameWriter writer = new FrameWriter(shared.plan, compressor, claimed.get());
         Parts parts = new Parts(chunk, source);
-        Staging.Buffer scratch = shared.staging.take(Deadline.never())) {
+        Staging.Buffer scratch = shared.moverStaging.take(Deadline.never())) {
       if (scratch == null) {
         return null;
       }
@@ -350,7 +351,7 @@ final class Migrator {
       if (source.inPlace()) {
         segment = source.part(part);
       } else {
-        Staging.Buffer buffer = shared.staging.take(Deadline.never());
+        Staging.Buffer buffer = shared.moverStaging.take(Deadline.never());
         if (buffer == null) {
           return false;
         }

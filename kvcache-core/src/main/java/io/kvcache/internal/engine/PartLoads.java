@@ -12,10 +12,12 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * The parts one lease reads from tiers that are not memory: several in flight, some kept while their group's
- * layers are read. A load nobody waits for any more keeps its buffer until its I/O has ended. One thread at a
+ * layers are read. A load nobody waits for any more gives its buffer back at once, or
+ * when its I/O has ended if that has begun. One thread at a
  * time.
  */
 final class PartLoads {
@@ -33,9 +35,14 @@ final class PartLoads {
     this.deadline = deadline;
   }
 
-  private record Load(Staging.Buffer buffer, CompletableFuture<Fetched> result) {
+  /** One part being read, or waiting for a thread; {@code begun} says whose the buffer is if nobody wants it. */
+  private record Load(Staging.Buffer buffer, AtomicBoolean begun, CompletableFuture<Fetched> result) {
     void discard() {
-      result.whenComplete((fetched, failure) -> buffer.close());
+      if (begun.compareAndSet(false, true)) {
+        buffer.close();
+      } else {
+        result.whenComplete((fetched, failure) -> buffer.close());
+      }
     }
   }
 
@@ -67,14 +74,16 @@ final class PartLoads {
   private void start(int chunk, Staging.Buffer buffer) {
     Source source = sources.get(chunk);
     int number = part;
+    AtomicBoolean begun = new AtomicBoolean();
     CompletableFuture<Fetched> result;
     try {
-      result =
-          CompletableFuture.supplyAsync(() -> source.fetch(number, buffer, deadline), shared.runtime.io());
+      result = CompletableFuture.supplyAsync(() -> begun.compareAndSet(false, true)
+          ? source.fetch(number, buffer, deadline)
+          : Fetched.failed(Source.Problem.UNREADABLE), shared.runtime.io());
     } catch (RejectedExecutionException closing) {
       result = CompletableFuture.completedFuture(Fetched.failed(Source.Problem.UNREADABLE));
     }
-    loads.put(chunk, new Load(buffer, result));
+    loads.put(chunk, new Load(buffer, begun, result));
   }
 
   /** Waits for the part of one chunk, having started those behind it. */

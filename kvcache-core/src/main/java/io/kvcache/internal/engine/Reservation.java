@@ -43,6 +43,11 @@ final class Reservation implements KvReservation {
     shared.counters.openReservations.incrementAndGet();
   }
 
+  /** Where it goes. */
+  TierHandle tier() {
+    return tier;
+  }
+
   /** Whether the tier could hold all of it if it held nothing else. */
   boolean fits() {
     return chunkBytes() <= tier.usage().capacityBytes() / missing();

@@ -2,7 +2,6 @@ package io.kvcache.internal.engine;
 
 import io.kvcache.CacheEvent;
 import io.kvcache.CacheEvent.DropCause;
-import io.kvcache.internal.engine.Inventory.Resident;
 import io.kvcache.internal.frame.Codecs;
 import io.kvcache.internal.frame.FramePlan;
 import io.kvcache.internal.tree.Position;
@@ -27,6 +26,7 @@ final class Resources {
   final List<TierHandle> tiers;
   final Inventory inventory;
   final Staging staging;
+  final Staging moverStaging;
   final CacheRuntime runtime;
   final Counters counters = new Counters();
   final LoadModel recompute = new LoadModel(0);
@@ -35,12 +35,13 @@ final class Resources {
   private volatile boolean closed;
 
   Resources(FramePlan plan, Codecs codecs, List<TierHandle> tiers, Inventory inventory, Staging staging,
-      CacheRuntime runtime, Consumer<CacheEvent> events) {
+      Staging moverStaging, CacheRuntime runtime, Consumer<CacheEvent> events) {
     this.plan = plan;
     this.codecs = codecs;
     this.tiers = tiers;
     this.inventory = inventory;
     this.staging = staging;
+    this.moverStaging = moverStaging;
     this.runtime = runtime;
     this.events = events;
     // The upper half differs from process to process, so that generations do too where a tier is shared or
@@ -141,8 +142,15 @@ final class Resources {
 
   /** Evicts a segment from a tier, unless someone holds it by now. */
   boolean drop(Segment segment, TierHandle tier) {
-    List<Resident> chunks = inventory.residentsOf(segment);
-    List<EntryId> ids = inventory.vacate(chunks, tier.index, false);
+    return discardEvicted(inventory.vacate(inventory.residentsOf(segment), tier.index, false), tier);
+  }
+
+  /** As {@link #drop}, unless contexts go on behind the segment. */
+  boolean dropLeaf(Segment segment, TierHandle tier) {
+    return discardEvicted(inventory.vacateLeaf(segment, tier.index), tier);
+  }
+
+  private boolean discardEvicted(List<EntryId> ids, TierHandle tier) {
     tier.discard(ids);
     if (!ids.isEmpty()) {
       tier.evicted.add(ids.size());

@@ -16,6 +16,8 @@ import java.util.concurrent.locks.ReentrantLock;
  */
 final class Staging {
   private static final int LEAST_BUFFERS = 4;
+  /** The part being copied, and the half being encoded anew. */
+  private static final int MOVER_BUFFERS = 2;
 
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition freed = lock.newCondition();
@@ -29,10 +31,29 @@ final class Staging {
   private int retained;
   private boolean closed;
 
-  Staging(long limitBytes, long largestPart) {
-    bufferBytes = (largestPart + Tier.ALIGNMENT - 1) & -Tier.ALIGNMENT;
-    mostBuffers = Math.clamp(limitBytes / bufferBytes, LEAST_BUFFERS, Integer.MAX_VALUE);
+  private Staging(long bufferBytes, int mostBuffers) {
+    this.bufferBytes = bufferBytes;
+    this.mostBuffers = mostBuffers;
     mostRetained = mostBuffers / 2;
+  }
+
+  /** For leases: what {@code limitBytes} leave beside the mover's, but enough to work with. */
+  static Staging forLeases(long limitBytes, long largestPart) {
+    long bytes = bufferBytes(largestPart);
+    return new Staging(bytes,
+        Math.clamp(limitBytes / bytes - MOVER_BUFFERS, LEAST_BUFFERS, Integer.MAX_VALUE));
+  }
+
+  /**
+   * For the mover alone, and enough for one move. Who waits for a move may hold leases' buffers, or the threads that
+   * would give them back: the mover must never wait for them in turn.
+   */
+  static Staging forMover(long largestPart) {
+    return new Staging(bufferBytes(largestPart), MOVER_BUFFERS);
+  }
+
+  private static long bufferBytes(long largestPart) {
+    return (largestPart + Tier.ALIGNMENT - 1) & -Tier.ALIGNMENT;
   }
 
   /** A buffer, of undefined content; null when the deadline passes or the thread is interrupted first. */
