@@ -219,13 +219,26 @@ public final class CacheEngine implements KvCache {
     if (claim.placement().isEmpty()) {
       return new Reservation.Unreserved(Status.DECLINED);
     }
-    Reservation reservation = new Reservation(shared, claim);
+    Reservation reservation;
+    try {
+      reservation = new Reservation(shared, claim);
+    } catch (RuntimeException badPlacement) {
+      shared.inventory.unclaim(claim);
+      throw badPlacement;
+    }
     Deadline deadline = Deadline.after(nanos(options.waitForRoom()), shared.runtime.nanoTime());
-    if (claimRoom(reservation, deadline)) {
+    boolean claimed = false;
+    try {
+      claimed = claimRoom(reservation, deadline);
+    } finally {
+      if (!claimed) {
+        reservation.close();
+      }
+    }
+    if (claimed) {
       migrator.wake();
       return reservation;
     }
-    reservation.close();
     if (reservation.fits()) {
       reservation.wantRoom(migrator);
     }
@@ -234,22 +247,17 @@ public final class CacheEngine implements KvCache {
   }
 
   private boolean claimRoom(Reservation reservation, Deadline deadline) {
-    try {
-      while (reservation.fits()) {
-        long seen = shared.inventory.changes();
-        if (reservation.claimRoom()) {
-          return true;
-        }
-        reservation.wantRoom(migrator);
-        if (shared.closed() || !shared.inventory.awaitChange(seen, deadline.remainingNanos())) {
-          return false;
-        }
+    while (reservation.fits()) {
+      long seen = shared.inventory.changes();
+      if (reservation.claimRoom()) {
+        return true;
       }
-      return false;
-    } catch (RuntimeException e) {
-      reservation.close();
-      throw e;
+      reservation.wantRoom(migrator);
+      if (shared.closed() || !shared.inventory.awaitChange(seen, deadline.remainingNanos())) {
+        return false;
+      }
     }
+    return false;
   }
 
   @Override
