@@ -11,6 +11,7 @@ import java.util.List;
  * @param hitTokens tokens leased
  * @param storedTokens tokens committed
  * @param rejectedReservations reservations that found no room
+ * @param droppedEvents events that came faster than the listener took them, of which it was not told
  * @param openLeases leases not closed yet, now
  * @param openReservations reservations not closed yet, now
  * @param readBuffers buffers taken for reads from tiers that are not addressable, now
@@ -25,6 +26,7 @@ public record CacheStats(
     long hitTokens,
     long storedTokens,
     long rejectedReservations,
+    long droppedEvents,
     int openLeases,
     int openReservations,
     int readBuffers,
@@ -97,7 +99,8 @@ public record CacheStats(
     }
     return new CacheStats(lookups - earlier.lookups, requestedTokens - earlier.requestedTokens,
         hitTokens - earlier.hitTokens, storedTokens - earlier.storedTokens,
-        rejectedReservations - earlier.rejectedReservations, openLeases, openReservations, readBuffers,
+        rejectedReservations - earlier.rejectedReservations, droppedEvents - earlier.droppedEvents,
+        openLeases, openReservations, readBuffers,
         segments, chunks,
         tierInterval, loads.stream().map(load -> earlier.subtractedFrom(load)).toList());
   }

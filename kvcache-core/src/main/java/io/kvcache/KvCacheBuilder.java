@@ -26,7 +26,7 @@ public final class KvCacheBuilder {
   private final List<Tier> tiers = new ArrayList<>();
   private final List<Compressor> compressors = new ArrayList<>();
   private PlacementPolicy policy;
-  private Consumer<CacheEvent> listener = event -> {};
+  private Consumer<CacheEvent> listener;
   private Duration frequencyHalfLife = Duration.ofMinutes(10);
   private long stagingBytes = 256L << 20;
   private CacheRuntime runtime;
@@ -44,7 +44,7 @@ public final class KvCacheBuilder {
    * @param tiers fastest first
    * @param compressors encodings besides raw
    * @param policy the placement policy
-   * @param listener told of events
+   * @param listener told of events; null when nobody is
    * @param frequencyHalfLife time in which a use comes to count half
    * @param stagingBytes limit of the buffers for reads from tiers that are not addressable
    * @param runtime clocks, threads and randomness
@@ -78,7 +78,10 @@ public final class KvCacheBuilder {
     return this;
   }
 
-  /** Is told of events, in order, on a thread of the cache; it must not block for long. */
+  /**
+   * Is told of events, in order, on a thread of the cache. Nobody waits for it: when it is thousands of events behind
+   * it is not told of further ones, which {@link CacheStats#droppedEvents} counts.
+   */
   public KvCacheBuilder listener(Consumer<CacheEvent> eventListener) {
     listener = Objects.requireNonNull(eventListener, "listener");
     return this;

@@ -36,9 +36,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
-import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
-import java.util.function.Consumer;
 import java.util.function.Predicate;
 
 /**
@@ -46,7 +44,6 @@ import java.util.function.Predicate;
  * reservations. All I/O is theirs and the {@link Migrator}'s.
  */
 public final class CacheEngine implements KvCache {
-  private static final System.Logger LOG = System.getLogger("io.kvcache");
   /** A segment takes at most this share of the smallest bounded local tier, so that one move is never huge. */
   private static final long SEGMENT_SHARE = 8;
   /** How many more keys are computed each time those computed were all found. */
@@ -55,6 +52,7 @@ public final class CacheEngine implements KvCache {
   private static final long LONGEST_WAIT_NANOS = 5_000_000_000L;
 
   private final KvLayout layout;
+  private final Events events;
   private final Resources shared;
   private final Migrator migrator;
   private final Flusher flusher;
@@ -62,7 +60,7 @@ public final class CacheEngine implements KvCache {
   private CacheEngine(Settings settings) {
     CacheRuntime runtime = settings.runtime();
     this.layout = settings.layout();
-    Consumer<CacheEvent> events = eventsTo(settings.listener(), runtime);
+    this.events = new Events(settings.listener(), runtime.events());
     FramePlan plan = new FramePlan(layout, settings.encodedLayout());
     Codecs codecs = new Codecs(settings.compressors(), layout);
     List<TierHandle> tiers = new ArrayList<>();
@@ -112,22 +110,6 @@ public final class CacheEngine implements KvCache {
   private int segmentChunks(List<TierInfo> tiers) {
     long smallest = tiers.stream().mapToLong(TierInfo::capacityBytes).min().orElseThrow();
     return Math.clamp(smallest / SEGMENT_SHARE / layout.chunkBytes(), 1, Segment.MAX_CHUNKS);
-  }
-
-  private static Consumer<CacheEvent> eventsTo(Consumer<CacheEvent> listener, CacheRuntime runtime) {
-    return event -> {
-      try {
-        runtime.events().execute(() -> {
-          try {
-            listener.accept(event);
-          } catch (RuntimeException e) {
-            LOG.log(System.Logger.Level.WARNING, "the event listener failed on " + event, e);
-          }
-        });
-      } catch (RejectedExecutionException closing) {
-        // After the cache is closed nobody listens.
-      }
-    };
   }
 
   /** Finds again what durable tiers hold. A note that cannot be read is of an entry that cannot be found: removed. */
@@ -253,13 +235,26 @@ public final class CacheEngine implements KvCache {
     if (claim.placement().isEmpty()) {
       return new Reservation.Unreserved(Status.DECLINED);
     }
-    Reservation reservation = new Reservation(shared, claim);
+    Reservation reservation;
+    try {
+      reservation = new Reservation(shared, claim);
+    } catch (RuntimeException badPlacement) {
+      shared.inventory.unclaim(claim);
+      throw badPlacement;
+    }
     Deadline deadline = Deadline.after(nanos(options.waitForRoom()), shared.runtime.nanoTime());
-    if (claimRoom(reservation, deadline)) {
+    boolean claimed = false;
+    try {
+      claimed = claimRoom(reservation, deadline);
+    } finally {
+      if (!claimed) {
+        reservation.close();
+      }
+    }
+    if (claimed) {
       migrator.wake();
       return reservation;
     }
-    reservation.close();
     if (reservation.fits()) {
       reservation.wantRoom(migrator);
     }
@@ -268,22 +263,17 @@ public final class CacheEngine implements KvCache {
   }
 
   private boolean claimRoom(Reservation reservation, Deadline deadline) {
-    try {
-      while (reservation.fits()) {
-        long seen = shared.inventory.changes();
-        if (Tasks.onTier(shared.runtime, reservation.tier(), reservation::claimRoom)) {
-          return true;
-        }
-        reservation.wantRoom(migrator);
-        if (shared.closed() || !shared.inventory.awaitChange(seen, deadline.remainingNanos())) {
-          return false;
-        }
+    while (reservation.fits()) {
+      long seen = shared.inventory.changes();
+      if (Tasks.onTier(shared.runtime, reservation.tier(), reservation::claimRoom)) {
+        return true;
       }
-      return false;
-    } catch (RuntimeException e) {
-      reservation.close();
-      throw e;
+      reservation.wantRoom(migrator);
+      if (shared.closed() || !shared.inventory.awaitChange(seen, deadline.remainingNanos())) {
+        return false;
+      }
     }
+    return false;
   }
 
   @Override
@@ -354,7 +344,7 @@ public final class CacheEngine implements KvCache {
   public CacheStats stats() {
     Counters counters = shared.counters;
     return new CacheStats(counters.lookups.sum(), counters.requestedTokens.sum(), counters.hitTokens.sum(),
-        counters.storedTokens.sum(), counters.rejected.sum(), counters.openLeases.get(),
+        counters.storedTokens.sum(), counters.rejected.sum(), events.dropped(), counters.openLeases.get(),
         counters.openReservations.get(), shared.staging.taken() + shared.moverStaging.taken(),
         shared.inventory.segments(),
         shared.inventory.chunks(),

@@ -130,8 +130,9 @@ final class Inventory {
     }
     long now = nanoTime.getAsLong();
     path.forEach(segment -> segment.use(now));
-    tree.hold(chunks.getLast().position().segment(), 1);
+    // First, since a policy that fails must not leave anything held.
     tell(new PlacementEvent.Hit(List.copyOf(path)));
+    tree.hold(chunks.getLast().position().segment(), 1);
   }
 
   /** Lets go of what a look-up or a claim held. */
