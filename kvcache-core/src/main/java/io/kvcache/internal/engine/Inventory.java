@@ -41,6 +41,8 @@ final class Inventory {
   private final LongSupplier nanoTime;
   private final List<TierHandle> tiers;
   private final Map<ChunkKey, Object> inFlight = new HashMap<>();
+  /** Chunks that a move is copying. */
+  private final Set<ChunkKey> copying = new HashSet<>();
   /** What moves under way may yet store of chunks that were removed meanwhile. */
   private final Set<EntryId> unsettled = new HashSet<>();
   /** What the policy wants done at leisure, in the order it said so; taken by the migrator. */
@@ -194,12 +196,13 @@ final class Inventory {
         first++;
       }
       int end = first;
-      while (end < keys.size() && !inFlight.containsKey(keys.get(end))) {
+      while (end < keys.size() && !inFlight.containsKey(keys.get(end))
+          && !(copying.contains(keys.get(end)) && lacks(path, end, enough))) {
         end++;
       }
       boolean[] missing = new boolean[end - first];
       for (int chunk = first; chunk < end; chunk++) {
-        missing[chunk - first] = chunk >= path.size() || best(path.get(chunk), enough) == null;
+        missing[chunk - first] = lacks(path, chunk, enough);
       }
       Segment parent = first == 0 ? null : path.get(first - 1).segment();
       Optional<Placement> placement =
@@ -211,6 +214,29 @@ final class Inventory {
         }
       }
       return new Claim(first, missing, parent, placement);
+    });
+  }
+
+  private static boolean lacks(List<Position> path, int chunk, Predicate<Stored> enough) {
+    return chunk >= path.size() || best(path.get(chunk), enough) == null;
+  }
+
+  /**
+   * Says that a chunk is about to be copied; no reservation may claim to store it until {@link #endCopy}. Of two that
+   * store the same entry the tree would name one and the tier hold the other.
+   *
+   * @return false when a reservation is storing it, and it must not be copied
+   */
+  boolean beginCopy(ChunkKey key) {
+    return locked(() -> !inFlight.containsKey(key) && copying.add(key));
+  }
+
+  /** Ends what {@link #beginCopy} began. */
+  void endCopy(ChunkKey key) {
+    locked(() -> {
+      copying.remove(key);
+      signal();
+      return null;
     });
   }
 
