@@ -137,4 +137,19 @@ class RoomTest extends EngineTest {
     cache.flush();
     assertEquals(2, ssd.usage().entries());
   }
+
+  /** Goal: what would have to be moved first does not hide what can be dropped at once. */
+  @Test
+  void dropsCopiesThatLieBehindWhatIsNowhereElse() throws Exception {
+    KvCache cache = openStill(LruPlacement.raw(), tier("dram", MEMORY, 4), tier("ssd", DISK, 20));
+    prompt(1, 2).store(cache);
+    cache.flush();
+    clock.advance(1);
+    prompt(2, 2).store(cache);
+    clock.advance(1);
+    assertEquals(2, prompt(1, 2).find(cache));
+    assertEquals(Status.RESERVED, prompt(3, 2).store(cache));
+    assertEquals(2, prompt(1, 2).find(cache), "is on the disk");
+    assertEquals(2, prompt(2, 2).find(cache));
+  }
 }
