@@ -4,7 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 
 import io.kvcache.KvCache;
+import io.kvcache.KvReservation;
 import io.kvcache.KvReservation.Status;
+import io.kvcache.StoreOptions;
 import io.kvcache.placement.LruPlacement;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.Tier;
@@ -14,6 +16,7 @@ import io.kvcache.testkit.FaultyTier;
 import io.kvcache.testkit.FaultyTier.Fault;
 import io.kvcache.testkit.ForwardingTier;
 import io.kvcache.testkit.MemoryTier;
+import io.kvcache.testkit.TruncatingCompressor;
 import java.io.IOException;
 import java.util.Collection;
 import java.util.Optional;
@@ -114,5 +117,39 @@ class RoomTest extends EngineTest {
     background.runAll();
     assertEquals(Status.RESERVED, prompt(9, 2).store(cache));
     assertEquals(2, prompt(1, 2).find(cache), "others go on behind it");
+  }
+
+  /** Goal: a move does not store what a reservation is storing. Method: both, of a chunk stored lossily. */
+  @Test
+  void moveLeavesChunksInFlightAlone() throws Exception {
+    MemoryTier dram = tier("dram", MEMORY, 20);
+    MemoryTier ssd = tier("ssd", DISK, 20);
+    KvCache cache = openStill(LruPlacement.withCodecs(new TruncatingCompressor().codec()), dram, ssd);
+    prompt(1, 2).store(cache);
+    StoreOptions better = StoreOptions.defaults().replacingBelow(1);
+    try (KvReservation exact = cache.reserve(NAMESPACE, prompt(1, 2).tokens(), better)) {
+      assertEquals(Status.RESERVED, exact.status());
+      cache.flush();
+      assertEquals(0, ssd.usage().entries());
+      prompt(1, 2).write(exact);
+      exact.commit();
+    }
+    cache.flush();
+    assertEquals(2, ssd.usage().entries());
+  }
+
+  /** Goal: what would have to be moved first does not hide what can be dropped at once. */
+  @Test
+  void dropsCopiesThatLieBehindWhatIsNowhereElse() throws Exception {
+    KvCache cache = openStill(LruPlacement.raw(), tier("dram", MEMORY, 4), tier("ssd", DISK, 20));
+    prompt(1, 2).store(cache);
+    cache.flush();
+    clock.advance(1);
+    prompt(2, 2).store(cache);
+    clock.advance(1);
+    assertEquals(2, prompt(1, 2).find(cache));
+    assertEquals(Status.RESERVED, prompt(3, 2).store(cache));
+    assertEquals(2, prompt(1, 2).find(cache), "is on the disk");
+    assertEquals(2, prompt(2, 2).find(cache));
   }
 }

@@ -22,31 +22,27 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.Condition;
-import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
 import java.util.function.Function;
 import java.util.function.LongSupplier;
 import java.util.function.Predicate;
-import java.util.function.Supplier;
 
 /**
  * What is stored where: the prefix tree, the policy, and the reservations in flight, under one lock that is
  * never held over I/O. Every method is one atomic step.
  */
-final class Inventory {
-  private final ReentrantLock lock = new ReentrantLock();
-  private final Condition changed = lock.newCondition();
+final class Inventory extends Monitor {
   private final PrefixTree tree;
   private final PlacementPolicy policy;
   private final LongSupplier nanoTime;
   private final List<TierHandle> tiers;
   private final Claims claims = new Claims();
+  /** Chunks that a move is copying. */
+  private final Set<ChunkKey> copying = new HashSet<>();
   /** What moves under way may yet store of chunks that were removed meanwhile. */
   private final Set<EntryId> unsettled = new HashSet<>();
   /** What the policy wants done at leisure, in the order it said so; taken by the migrator. */
   private final Set<Move> wishes = new LinkedHashSet<>();
-  private long changes;
 
   /**
    * Nothing stored yet.
@@ -63,15 +59,6 @@ final class Inventory {
 
   private void tell(PlacementEvent event) {
     wishes.addAll(policy.on(event, nanoTime.getAsLong()));
-  }
-
-  private <T> T locked(Supplier<T> step) {
-    lock.lock();
-    try {
-      return step.get();
-    } finally {
-      lock.unlock();
-    }
   }
 
   /** One chunk of a leased prefix, and the entry to read it from. */
@@ -144,35 +131,6 @@ final class Inventory {
   }
 
   /**
-   * A number that grows with every change someone may wait for; see {@link #awaitChange}.
-   */
-  long changes() {
-    return locked(() -> changes);
-  }
-
-  /** Waits for a change after {@code seen}; false when the time is over first. */
-  boolean awaitChange(long seen, long nanos) {
-    lock.lock();
-    try {
-      long left = nanos;
-      while (changes == seen && left > 0) {
-        left = changed.awaitNanos(left);
-      }
-      return changes != seen;
-    } catch (InterruptedException interrupted) {
-      Thread.currentThread().interrupt();
-      return false;
-    } finally {
-      lock.unlock();
-    }
-  }
-
-  private void signal() {
-    changes++;
-    changed.signalAll();
-  }
-
-  /**
    * Claims the chunks of a prompt that are not stored, up to one that someone else is storing.
    *
    * @param enough whether an entry makes storing the chunk again needless
@@ -185,12 +143,13 @@ final class Inventory {
         first++;
       }
       int end = first;
-      while (end < keys.size() && !claims.contains(keys.get(end))) {
+      while (end < keys.size() && !claims.contains(keys.get(end))
+          && !(copying.contains(keys.get(end)) && lacks(path, end, enough))) {
         end++;
       }
       boolean[] missing = new boolean[end - first];
       for (int chunk = first; chunk < end; chunk++) {
-        missing[chunk - first] = chunk >= path.size() || best(path.get(chunk), enough) == null;
+        missing[chunk - first] = lacks(path, chunk, enough);
       }
       Segment parent = first == 0 ? null : path.get(first - 1).segment();
       Optional<Placement> placement =
@@ -209,6 +168,29 @@ final class Inventory {
   /** Says that a claim's entries are about to be committed; false when its chunks were removed meanwhile. */
   boolean beginCommit(Claim claim) {
     return locked(() -> claims.beginCommit(claim));
+  }
+
+  private static boolean lacks(List<Position> path, int chunk, Predicate<Stored> enough) {
+    return chunk >= path.size() || best(path.get(chunk), enough) == null;
+  }
+
+  /**
+   * Says that a chunk is about to be copied; no reservation may claim to store it until {@link #endCopy}. Of two that
+   * store the same entry the tree would name one and the tier hold the other.
+   *
+   * @return false when a reservation is storing it, and it must not be copied
+   */
+  boolean beginCopy(ChunkKey key) {
+    return locked(() -> !claims.contains(key) && copying.add(key));
+  }
+
+  /** Ends what {@link #beginCopy} began. */
+  void endCopy(ChunkKey key) {
+    locked(() -> {
+      copying.remove(key);
+      signal();
+      return null;
+    });
   }
 
   /** Ends a claim, whatever became of it. */
@@ -387,14 +369,6 @@ final class Inventory {
         .toList());
   }
 
-  /** Has everyone who waits for a change look again. */
-  void wakeAll() {
-    locked(() -> {
-      signal();
-      return null;
-    });
-  }
-
   /** The chunks of a segment, where it is not gone. */
   List<Resident> residentsOf(Segment segment) {
     return locked(() -> segment.detached() ? List.<Resident>of() : residents(segment));
@@ -477,12 +451,7 @@ final class Inventory {
 
   /** Waits until claims that were cancelled while they committed are over; not after the cache was closed. */
   void awaitEnd(List<Claim> cancelled, BooleanSupplier closed) {
-    locked(() -> {
-      while (claims.committing(cancelled) && !closed.getAsBoolean()) {
-        changed.awaitUninterruptibly();
-      }
-      return null;
-    });
+    awaitUntil(() -> closed.getAsBoolean() || !claims.committing(cancelled));
   }
 
   /** A migration may be about to store a chunk that was just removed; where, only it knows. */

@@ -186,8 +186,15 @@ final class Migrator {
           .anyMatch(stored -> stored.tier() == to.tier()
               && stored.variantClass() == shared.codecs.variantClass(codec));
       if (!present) {
-        if (shared.closed() || !copy(chunk, source, new Placement(to.tier(), codec), usedBefore)) {
-          return copied;
+        if (!shared.inventory.beginCopy(chunk.key())) {
+          continue;
+        }
+        try {
+          if (shared.closed() || !copy(chunk, source, new Placement(to.tier(), codec), usedBefore)) {
+            return copied;
+          }
+        } finally {
+          shared.inventory.endCopy(chunk.key());
         }
         copied++;
       }

@@ -21,6 +21,9 @@ import java.util.stream.LongStream;
 
 /** What leases, reservations and the migrator share. Threads: any. */
 final class Resources {
+  /** How many times the bytes wanted are looked through for something that can be dropped at once. */
+  private static final int LOOK_BEHIND = 16;
+
   final FramePlan plan;
   final Codecs codecs;
   final List<TierHandle> tiers;
@@ -129,15 +132,21 @@ final class Resources {
     }
   }
 
-  /** Carries out the drops of a plan for {@code bytes}; whether there were any. */
+  /**
+   * Carries out the drops of a plan for {@code bytes}; where it has none, the first behind what would have to be
+   * moved. Whether there were any.
+   */
   private boolean dropFor(TierHandle tier, long bytes, long usedBefore) {
     boolean dropped = false;
     for (Move move : inventory.plan(tier.index, bytes, usedBefore)) {
-      if (move instanceof Move.Drop(var segment, int from)) {
-        dropped |= drop((Segment) segment, tiers.get(from));
-      }
+      dropped |= isDropped(move);
     }
-    return dropped;
+    return dropped || inventory.plan(tier.index, bytes * LOOK_BEHIND, usedBefore).stream()
+        .anyMatch(this::isDropped);
+  }
+
+  private boolean isDropped(Move move) {
+    return move instanceof Move.Drop(var segment, int from) && drop((Segment) segment, tiers.get(from));
   }
 
   /** Evicts a segment from a tier, unless someone holds it by now. */
