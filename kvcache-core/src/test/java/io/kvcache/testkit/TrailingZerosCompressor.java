@@ -10,7 +10,7 @@ import java.lang.foreign.ValueLayout;
 /**
  * The simplest lossless encoding of variable size: leaves out the zeros at the end, and disguises the rest.
  */
-public final class TrailingZerosCompressor implements Compressor {
+public class TrailingZerosCompressor implements Compressor {
   /** Its number. */
   public static final int CODEC = 60_001;
 

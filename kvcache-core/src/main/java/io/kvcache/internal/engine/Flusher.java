@@ -103,10 +103,13 @@ final class Flusher {
     long all = 0;
     for (Segment segment : shared.inventory.collect(each -> each)) {
       for (Resident chunk : shared.inventory.residentsOf(segment)) {
-        boolean survives =
-            chunk.stored().stream().anyMatch(stored -> shared.tiers.get(stored.tier()).durable());
+        // An encoding this cache has no compressor for is none that anyone could read.
+        List<Stored> readable = chunk.stored().stream()
+            .filter(stored -> shared.codecs.find(stored.codec()) != null)
+            .toList();
+        boolean survives = readable.stream().anyMatch(stored -> shared.tiers.get(stored.tier()).durable());
         durable += survives ? 1 : 0;
-        all += chunk.stored().isEmpty() ? 0 : 1;
+        all += readable.isEmpty() ? 0 : 1;
       }
     }
     return new Flushed(durable, all - durable);

@@ -184,7 +184,8 @@ final class Migrator {
       int codec = source.variantClass() == VariantClass.FULL ? to.codec() : source.codec();
       boolean present = chunk.stored().stream()
           .anyMatch(stored -> stored.tier() == to.tier()
-              && stored.variantClass() == shared.codecs.variantClass(codec));
+              && stored.variantClass() == shared.codecs.variantClass(codec)
+              && shared.codecs.find(stored.codec()) != null);
       if (!present) {
         if (!shared.inventory.beginCopy(chunk.key())) {
           continue;

@@ -26,6 +26,9 @@ final class Tasks {
       if (e.getCause() instanceof RuntimeException cause) {
         throw cause;
       }
+      if (e.getCause() instanceof Error cause) {
+        throw cause;
+      }
       throw e;
     } catch (RejectedExecutionException e) {
       throw new IllegalStateException("the cache is closed", e);

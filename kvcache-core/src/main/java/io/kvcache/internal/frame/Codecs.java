@@ -105,9 +105,24 @@ public final class Codecs {
     }
   }
 
-  /** Decodes a verified half of a frame that {@linkplain #requireFits fits}. */
+  /**
+   * Decodes a verified half of a frame that {@linkplain #requireFits fits}. A codec that throws what it should not is
+   * a miss as well, unless it is because the memory it was given is gone or another thread's.
+   */
   void decode(FrameHeader header, KvShape shape, MemorySegment stored, MemorySegment target)
       throws MalformedDataException {
-    get(header.codec()).decompress(shape, header.parameters(), stored, target);
+    Compressor compressor = get(header.codec());
+    try {
+      compressor.decompress(shape, header.parameters(), stored, target);
+    } catch (RuntimeException e) {
+      if (!usable(stored) || !usable(target)) {
+        throw e;
+      }
+      throw new MalformedDataException(compressor.name() + " failed on " + shape + ": " + e);
+    }
+  }
+
+  private static boolean usable(MemorySegment segment) {
+    return segment.scope().isAlive() && segment.isAccessibleBy(Thread.currentThread());
   }
 }
