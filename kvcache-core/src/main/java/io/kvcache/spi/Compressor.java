@@ -51,7 +51,7 @@ public interface Compressor {
    * @param stored exactly the bytes that were written
    * @param target exactly {@code shape.bytes()} bytes
    * @throws MalformedDataException when {@code stored} or {@code parameters} cannot come from this encoding;
-   * the     target is then undefined
+   * the target is then undefined
    */
   void decompress(KvShape shape, int parameters, MemorySegment stored, MemorySegment target)
       throws MalformedDataException;

@@ -2,6 +2,7 @@ package io.kvcache.bench.jmh;
 
 import io.kvcache.AcquireOptions;
 import io.kvcache.DType;
+import io.kvcache.KeyChain;
 import io.kvcache.KvCache;
 import io.kvcache.KvLayout;
 import io.kvcache.KvLease;
@@ -84,6 +85,12 @@ public class LookupBenchmark {
   @Benchmark
   public Tokens tokensOf() {
     return Tokens.of(cached[turn()]);
+  }
+
+  /** What a hit cannot do without: a hash over every token. */
+  @Benchmark
+  public Object keys() {
+    return KeyChain.of(namespace, unknown[turn()]).key(CHUNKS - 1);
   }
 
   /** 500 cached chunks, leased and given back; {@link #tokensOf} included. */

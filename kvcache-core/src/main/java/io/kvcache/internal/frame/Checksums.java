@@ -8,8 +8,8 @@ import java.util.zip.CRC32C;
 /** CRC32C over memory segments, alone and together with a copy. */
 public final class Checksums {
   /**
-   * Bytes copied, then checked, at a time: the second pass finds them in the core's cache. 32 to 256 KiB measured
-   * alike. The other order, check and then copy, took a fifth longer.
+   * Bytes copied, then checked, at a time: the second pass finds them in the core's cache. 32 to 256 KiB are alike;
+   * the other order, check and then copy, takes about a tenth longer (docs/BENCHMARKS.md).
    */
   private static final int BLOCK_BYTES = 64 * 1024;
 

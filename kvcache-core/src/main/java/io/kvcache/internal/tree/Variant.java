@@ -58,10 +58,6 @@ public final class Variant {
     return has(index) ? bytes[index] : 0;
   }
 
-  int chunks() {
-    return Long.bitCount(present);
-  }
-
   long bytes() {
     long sum = 0;
     for (int index = 0; index < bytes.length; index++) {
