@@ -10,8 +10,10 @@ import java.util.Objects;
  * @param waitForRoom how long to wait for room; zero answers full at once
  * @param prefillTime how long the engine took to compute the prompt's KV, from which recompute estimates are made;
  *     zero when not known
+ * @param scores how much the prompt's tokens matter, for dropping methods that need it
  */
-public record StoreOptions(double leastQuality, Duration waitForRoom, Duration prefillTime) {
+public record StoreOptions(double leastQuality, Duration waitForRoom, Duration prefillTime,
+    TokenScores scores) {
   /** Checks every component. */
   public StoreOptions {
     if (!(leastQuality >= 0 && leastQuality <= 1)) {
@@ -19,6 +21,7 @@ public record StoreOptions(double leastQuality, Duration waitForRoom, Duration p
     }
     Objects.requireNonNull(waitForRoom, "waitForRoom");
     Objects.requireNonNull(prefillTime, "prefillTime");
+    Objects.requireNonNull(scores, "scores");
     if (waitForRoom.isNegative() || prefillTime.isNegative()) {
       throw new IllegalArgumentException(
           "waitForRoom is " + waitForRoom + ", prefillTime " + prefillTime + ", neither may be negative");
@@ -27,21 +30,26 @@ public record StoreOptions(double leastQuality, Duration waitForRoom, Duration p
 
   /** Chunks that are there in any quality are left alone; no waiting. */
   public static StoreOptions defaults() {
-    return new StoreOptions(0, Duration.ZERO, Duration.ZERO);
+    return new StoreOptions(0, Duration.ZERO, Duration.ZERO, TokenScores.none());
   }
 
   /** Storing again what is there with less than this quality. */
   public StoreOptions replacingBelow(double quality) {
-    return new StoreOptions(quality, waitForRoom, prefillTime);
+    return new StoreOptions(quality, waitForRoom, prefillTime, scores);
   }
 
   /** Waiting up to this long for room. */
   public StoreOptions waitForRoom(Duration atMost) {
-    return new StoreOptions(leastQuality, atMost, prefillTime);
+    return new StoreOptions(leastQuality, atMost, prefillTime, scores);
   }
 
   /** Saying how long the prefill of the whole prompt took. */
   public StoreOptions prefillTime(Duration time) {
-    return new StoreOptions(leastQuality, waitForRoom, time);
+    return new StoreOptions(leastQuality, waitForRoom, time, scores);
+  }
+
+  /** Giving the scores that some dropping methods need; of all tokens of the prompt. */
+  public StoreOptions scores(TokenScores tokenScores) {
+    return new StoreOptions(leastQuality, waitForRoom, prefillTime, tokenScores);
   }
 }
