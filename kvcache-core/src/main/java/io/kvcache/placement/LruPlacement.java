@@ -1,5 +1,7 @@
 package io.kvcache.placement;
 
+import io.kvcache.ChunkKey;
+import io.kvcache.Encoding;
 import io.kvcache.spi.Move;
 import io.kvcache.spi.Placement;
 import io.kvcache.spi.PlacementEvent;
@@ -13,6 +15,7 @@ import java.util.Map;
 import java.util.NavigableSet;
 import java.util.Optional;
 import java.util.TreeSet;
+import java.util.stream.IntStream;
 
 /**
  * Least recently used, prefix-closed: a segment is never evicted before the segments that continue it. One
@@ -24,7 +27,7 @@ import java.util.TreeSet;
  * children left (they may be busy) is passed over.
  */
 public final class LruPlacement implements PlacementPolicy {
-  private final int[] codecs;
+  private final List<Encoding> encodings;
   private List<TierInfo> tiers = List.of();
   private final List<NavigableSet<Place>> byUse = new ArrayList<>();
   private final List<Map<SegmentView, Place>> places = new ArrayList<>();
@@ -36,52 +39,58 @@ public final class LruPlacement implements PlacementPolicy {
         .thenComparingLong(place -> place.segment.id());
   }
 
-  private LruPlacement(int[] codecs) {
-    this.codecs = codecs;
+  private LruPlacement(List<Encoding> encodings) {
+    this.encodings = encodings;
   }
 
   /** Raw KV in every tier. */
   public static LruPlacement raw() {
-    return new LruPlacement(new int[0]);
+    return new LruPlacement(List.of());
   }
 
   /**
-   * These encodings, fastest tier first; raw in tiers beyond.
+   * Every token by these codecs, fastest tier first; raw in tiers beyond.
    *
-   * @param codecs numbers of encodings, 0 for raw
+   * @param codecs numbers of codecs, 0 for raw
    */
   public static LruPlacement withCodecs(int... codecs) {
-    return new LruPlacement(codecs.clone());
+    return new LruPlacement(IntStream.of(codecs).mapToObj(Encoding::of).toList());
+  }
+
+  /** These encodings, fastest tier first; raw in tiers beyond. */
+  public static LruPlacement withEncodings(Encoding... encodings) {
+    return new LruPlacement(List.of(encodings));
   }
 
   @Override
-  public void start(List<TierInfo> tiers, List<Integer> known) {
-    if (codecs.length > tiers.size()) {
+  public void start(CacheInfo cache) {
+    if (encodings.size() > cache.tiers().size()) {
       throw new IllegalArgumentException(
-          "codecs are given for " + codecs.length + " tiers, the cache has " + tiers.size());
+          "codecs are given for " + encodings.size() + " tiers, the cache has " + cache.tiers().size());
     }
-    for (int codec : codecs) {
-      if (!known.contains(codec)) {
-        throw new IllegalArgumentException("codec " + codec + " is not among the cache's " + known);
+    for (Encoding encoding : encodings) {
+      if (!cache.codings().supports(encoding)) {
+        throw new IllegalArgumentException("the cache cannot store " + encoding + "; its codecs are "
+            + cache.codings().codecs());
       }
     }
     if (!this.tiers.isEmpty()) {
       throw new IllegalStateException("the policy was started before; each cache needs one of its own");
     }
-    this.tiers = List.copyOf(tiers);
-    for (int tier = 0; tier < tiers.size(); tier++) {
+    this.tiers = List.copyOf(cache.tiers());
+    for (int tier = 0; tier < this.tiers.size(); tier++) {
       byUse.add(new TreeSet<>(Place.ORDER));
       places.add(new HashMap<>());
     }
   }
 
   @Override
-  public Optional<Placement> admit(SegmentView parent, int chunks, long nowNanos) {
+  public Optional<Placement> admit(ChunkKey root, SegmentView parent, int chunks, long nowNanos) {
     return Optional.of(at(0));
   }
 
   private Placement at(int tier) {
-    return new Placement(tier, tier < codecs.length ? codecs[tier] : 0);
+    return new Placement(tier, tier < encodings.size() ? encodings.get(tier) : Encoding.RAW);
   }
 
   @Override
@@ -97,6 +106,14 @@ public final class LruPlacement implements PlacementPolicy {
       case PlacementEvent.Gone(SegmentView segment) -> forgetEverywhere(segment);
       case PlacementEvent.Hit(List<? extends SegmentView> path) -> {
         return hit(path);
+      }
+      case PlacementEvent.Profiled ignored -> {
+      }
+      case PlacementEvent.LoadDelay ignored -> {
+      }
+      case PlacementEvent.StoreDelay ignored -> {
+      }
+      case PlacementEvent.RecomputeDelay ignored -> {
       }
     }
     return List.of();
@@ -194,7 +211,7 @@ public final class LruPlacement implements PlacementPolicy {
   }
 
   @Override
-  public int persistAs(SegmentView segment, int tier) {
-    return at(tier).codec();
+  public Encoding persistAs(SegmentView segment, int tier) {
+    return at(tier).encoding();
   }
 }

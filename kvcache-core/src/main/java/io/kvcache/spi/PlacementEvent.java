@@ -1,5 +1,6 @@
 package io.kvcache.spi;
 
+import io.kvcache.Encoding;
 import java.util.List;
 
 /** What happened to segments; a policy is rebuilt from these alone. */
@@ -41,4 +42,35 @@ public sealed interface PlacementEvent {
    * @param segment which
    */
   record Gone(SegmentView segment) implements PlacementEvent {}
+
+  /**
+   * A segment's qualities were measured, or measured anew.
+   *
+   * @param segment whose; {@link SegmentView#quality} gives them
+   */
+  record Profiled(SegmentView segment) implements PlacementEvent {}
+
+  /**
+   * Loading from a tier in an encoding now takes as long as this: the first estimate, or a lasting change.
+   *
+   * @param tier index of the tier
+   * @param encoding how what is loaded is encoded; decoding is part of the delay
+   * @param line by stored bytes; the fixed part is for a request
+   */
+  record LoadDelay(int tier, Encoding encoding, DelayLine line) implements PlacementEvent {}
+
+  /**
+   * Storing into a tier now takes as long as this.
+   *
+   * @param tier index of the tier
+   * @param line by stored bytes
+   */
+  record StoreDelay(int tier, DelayLine line) implements PlacementEvent {}
+
+  /**
+   * Computing KV instead of loading it now takes as long as this.
+   *
+   * @param line by tokens
+   */
+  record RecomputeDelay(DelayLine line) implements PlacementEvent {}
 }

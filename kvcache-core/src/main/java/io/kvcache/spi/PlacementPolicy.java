@@ -1,5 +1,7 @@
 package io.kvcache.spi;
 
+import io.kvcache.ChunkKey;
+import io.kvcache.Encoding;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -21,22 +23,41 @@ public interface PlacementPolicy {
   record TierInfo(String name, long capacityBytes, Set<TierTrait> traits) {}
 
   /**
-   * Called once, before everything else.
+   * What a policy has to do with.
    *
    * @param tiers fastest first
-   * @param codecs numbers of the encodings there are
-   * @throws IllegalArgumentException when the policy cannot work with these
+   * @param codings the encodings there are, and what is known of them before anything is stored
+   * @param chunkTokens tokens of a chunk
+   * @param frequencyHalfLifeNanos time in which a use comes to count half; the same for all segments, so that time
+   *     alone never changes the order of their frequencies
    */
-  void start(List<TierInfo> tiers, List<Integer> codecs);
+  record CacheInfo(List<TierInfo> tiers, Codings codings, int chunkTokens, long frequencyHalfLifeNanos) {}
 
   /**
-   * Where new KV goes first; empty not to store it.
+   * Called once, before everything else.
    *
+   * @throws IllegalArgumentException when the policy cannot work with these
+   */
+  void start(CacheInfo cache);
+
+  /**
+   * The lossy encodings whose quality the policy wants to know for each context; always the same list once started.
+   * Empty where decisions do not rest on quality.
+   */
+  default List<Encoding> candidates() {
+    return List.of();
+  }
+
+  /**
+   * Where new KV goes first; empty not to store it. An encoding that drops tokens is applied right after the store,
+   * since which tokens can be told only when all are there.
+   *
+   * @param root what the namespace's key chain starts from
    * @param parent the segment it continues; null at the start of a context
    * @param chunks chunks to be stored
    * @param nowNanos time on the cache's clock
    */
-  Optional<Placement> admit(SegmentView parent, int chunks, long nowNanos);
+  Optional<Placement> admit(ChunkKey root, SegmentView parent, int chunks, long nowNanos);
 
   /** Takes note of what happened; returns what should be done about it at leisure, such as a promotion. */
   List<Move> on(PlacementEvent event, long nowNanos);
@@ -55,7 +76,42 @@ public interface PlacementPolicy {
    * How a segment is encoded when the caller wants it kept in a durable tier.
    *
    * @param tier index of the durable tier
-   * @return number of the encoding
    */
-  int persistAs(SegmentView segment, int tier);
+  Encoding persistAs(SegmentView segment, int tier);
+
+  /**
+   * What the policy could do with a segment, the present state among it, and why it is as it is; changes nothing.
+   *
+   * @param nowNanos time on the cache's clock
+   */
+  default Verdict explain(SegmentView segment, long nowNanos) {
+    return new Verdict(List.of(), "this policy does not weigh alternatives");
+  }
+
+  /**
+   * Why a segment is where it is.
+   *
+   * @param options every alternative considered, best first
+   * @param reason one sentence on the present state
+   */
+  record Verdict(List<Option> options, String reason) {
+    /** Copies the list. */
+    public Verdict {
+      options = List.copyOf(options);
+    }
+  }
+
+  /**
+   * One alternative for a segment.
+   *
+   * @param placement where and how encoded; empty for not storing it
+   * @param bytes bytes it takes there, measured or expected
+   * @param quality of the context's answers, 0 to 1
+   * @param delaySeconds until its KV is there, by loading or computing
+   * @param utility {@code (alpha · quality − delay) · frequency}
+   * @param present whether it is so now
+   */
+  record Option(Optional<Placement> placement, long bytes, double quality, double delaySeconds,
+      double utility,
+      boolean present) {}
 }

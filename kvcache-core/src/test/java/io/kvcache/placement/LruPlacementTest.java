@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.kvcache.Encoding;
 import io.kvcache.spi.Move;
 import io.kvcache.spi.Move.Drop;
 import io.kvcache.spi.Move.Transfer;
@@ -13,7 +14,9 @@ import io.kvcache.spi.PlacementEvent.Left;
 import io.kvcache.spi.PlacementEvent.Placed;
 import io.kvcache.spi.PlacementEvent.Split;
 import io.kvcache.spi.PlacementPolicy;
+import io.kvcache.spi.PlacementPolicy.CacheInfo;
 import io.kvcache.spi.PlacementPolicy.TierInfo;
+import io.kvcache.testkit.FakeCodings;
 import io.kvcache.testkit.FakeSegment;
 import io.kvcache.testkit.PlacementPolicyContract;
 import java.util.List;
@@ -36,7 +39,7 @@ class LruPlacementTest extends PlacementPolicyContract {
   }
 
   private static PlacementPolicy started(PlacementPolicy policy) {
-    policy.start(TWO_TIERS, List.of(0, 7));
+    policy.start(new CacheInfo(TWO_TIERS, FakeCodings.raw(100).withCodec(7, 50, 1), 16, 1_000_000_000L));
     return policy;
   }
 
@@ -59,8 +62,9 @@ class LruPlacementTest extends PlacementPolicyContract {
 
   @Test
   void storesInTheFastestTier() {
-    assertEquals(Optional.of(new Placement(0, 0)), policy.admit(null, 1, 0));
-    assertEquals(Optional.of(new Placement(0, 7)), started(LruPlacement.withCodecs(7)).admit(null, 1, 0));
+    assertEquals(Optional.of(new Placement(0, Encoding.RAW)), policy.admit(FakeSegment.ROOT, null, 1, 0));
+    assertEquals(Optional.of(new Placement(0, Encoding.of(7))),
+        started(LruPlacement.withCodecs(7)).admit(FakeSegment.ROOT, null, 1, 0));
   }
 
   @Test
@@ -75,7 +79,7 @@ class LruPlacementTest extends PlacementPolicyContract {
   }
 
   private static Move demotion(FakeSegment segment) {
-    return new Transfer(segment, 0, new Placement(1, 0), false);
+    return new Transfer(segment, 0, new Placement(1, Encoding.RAW), false);
   }
 
   @Test
@@ -129,7 +133,7 @@ class LruPlacementTest extends PlacementPolicyContract {
   void copiesUpWhatIsHitBelow() {
     FakeSegment above = store(null, 0);
     FakeSegment below = store(above, 1);
-    assertEquals(List.of(new Transfer(below, 1, new Placement(0, 0), true)), hit(below));
+    assertEquals(List.of(new Transfer(below, 1, new Placement(0, Encoding.RAW), true)), hit(below));
     place(below, 0);
     assertTrue(hit(below).isEmpty());
   }
@@ -151,7 +155,8 @@ class LruPlacementTest extends PlacementPolicyContract {
     assertEquals(7, encoding.persistAs(segment, 1));
     segment.place(0);
     encoding.on(new Placed(segment, 0), 0);
-    assertEquals(List.of(new Transfer(segment, 0, new Placement(1, 7), false)), encoding.plan(0, 1, 0));
+    assertEquals(List.of(new Transfer(segment, 0, new Placement(1, Encoding.of(7)), false)),
+        encoding.plan(0, 1, 0));
   }
 
   @Test

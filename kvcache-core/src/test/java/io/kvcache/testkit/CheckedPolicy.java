@@ -1,5 +1,7 @@
 package io.kvcache.testkit;
 
+import io.kvcache.ChunkKey;
+import io.kvcache.Encoding;
 import io.kvcache.spi.Move;
 import io.kvcache.spi.Placement;
 import io.kvcache.spi.PlacementEvent;
@@ -36,15 +38,26 @@ public final class CheckedPolicy implements PlacementPolicy {
   }
 
   @Override
-  public void start(List<TierInfo> tierInfos, List<Integer> codecs) {
-    tiers = List.copyOf(tierInfos);
-    inner.start(tierInfos, codecs);
+  public void start(CacheInfo cache) {
+    tiers = List.copyOf(cache.tiers());
+    inner.start(cache);
   }
 
   @Override
-  public Optional<Placement> admit(SegmentView parent, int chunks, long nowNanos) {
+  public List<Encoding> candidates() {
+    return inner.candidates();
+  }
+
+  @Override
+  public Verdict explain(SegmentView segment, long nowNanos) {
+    requireSound(segment);
+    return inner.explain(segment, nowNanos);
+  }
+
+  @Override
+  public Optional<Placement> admit(ChunkKey root, SegmentView parent, int chunks, long nowNanos) {
     require(chunks >= 1, chunks + " chunks to admit");
-    return inner.admit(parent, chunks, nowNanos);
+    return inner.admit(root, parent, chunks, nowNanos);
   }
 
   @Override
@@ -63,10 +76,19 @@ public final class CheckedPolicy implements PlacementPolicy {
         stored.remove(segment);
       }
       case PlacementEvent.Hit(List<? extends SegmentView> path) -> hit(path);
+      case PlacementEvent.Profiled(SegmentView segment) -> requireSound(segment);
+      case PlacementEvent.LoadDelay(int tier, var encoding, var line) -> requireTier(tier);
+      case PlacementEvent.StoreDelay(int tier, var line) -> requireTier(tier);
+      case PlacementEvent.RecomputeDelay ignored -> {
+      }
     }
     List<Move> wishes = inner.on(event, nowNanos);
     wishes.forEach(this::requireSensible);
     return wishes;
+  }
+
+  private void requireTier(int tier) {
+    require(tier >= 0 && tier < tiers.size(), "there is no tier " + tier);
   }
 
   private void split(SegmentView upper, SegmentView lower) {
@@ -94,8 +116,10 @@ public final class CheckedPolicy implements PlacementPolicy {
     for (Move move : moves) {
       requireSensible(move);
       require(!move.segment().busy(), text(move.segment()) + " is busy and must not be moved");
-      if (move instanceof Move.Drop(SegmentView segment, int from)) {
-        require(!segment.hasChildren() || segment.chunksOnlyIn(from) == 0,
+      if (move instanceof Move.Drop(SegmentView segment, int from, var classes)) {
+        boolean all = segment.variants().stream()
+            .allMatch(variant -> variant.tier() != from || classes.contains(variant.variantClass()));
+        require(!all || !segment.hasChildren() || segment.chunksOnlyIn(from) == 0,
             text(segment) + " has children and is in no other tier than " + from);
       }
     }
@@ -106,7 +130,7 @@ public final class CheckedPolicy implements PlacementPolicy {
     SegmentView segment = move.segment();
     require(!gone.contains(segment.id()), text(segment) + " is gone and cannot be moved");
     int from =
-        move instanceof Move.Drop(SegmentView ignored, int tier) ? tier : ((Move.Transfer) move).from();
+        move instanceof Move.Drop drop ? drop.tier() : ((Move.Transfer) move).from();
     require(from >= 0 && from < tiers.size() && segment.chunksIn(from) > 0,
         "nothing of " + text(segment) + " is in tier " + from);
   }
@@ -128,7 +152,7 @@ public final class CheckedPolicy implements PlacementPolicy {
   }
 
   @Override
-  public int persistAs(SegmentView segment, int tier) {
+  public Encoding persistAs(SegmentView segment, int tier) {
     return inner.persistAs(segment, tier);
   }
 

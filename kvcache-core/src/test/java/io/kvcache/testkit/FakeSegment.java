@@ -1,24 +1,52 @@
 package io.kvcache.testkit;
 
+import io.kvcache.ChunkKey;
+import io.kvcache.Encoding;
 import io.kvcache.spi.SegmentView;
+import io.kvcache.spi.VariantClass;
+import io.kvcache.spi.VariantView;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 
 /**
  * A segment of a prefix tree that holds no bytes, for tests of policies; {@link PolicyScript} moves it about.
  */
 public final class FakeSegment implements SegmentView {
-  private static final int MOST_TIERS = 8;
+  /** What all segments' namespace is known by, unless another is given. */
+  public static final ChunkKey ROOT = new ChunkKey(1, 2, 3, 4);
 
   private final long id;
   private final long chunkBytes;
   private final List<FakeSegment> children = new ArrayList<>();
-  private final long[] present = new long[MOST_TIERS];
+  private final List<FakeVariant> variants = new ArrayList<>();
   private FakeSegment parent;
   private int firstChunk;
   private int chunks;
   private boolean busy;
   private long lastUseNanos;
+  private ChunkKey root = ROOT;
+  private double frequency = 1;
+  private long uses = 1;
+  private double[] lossPerChunk;
+
+  /** Chunks in one tier in one encoding; a bit for each. */
+  private record FakeVariant(int tier, Encoding encoding, VariantClass variantClass, long present,
+      long bytesPerChunk) implements VariantView {
+    @Override
+    public int chunks() {
+      return Long.bitCount(present);
+    }
+
+    @Override
+    public long bytes() {
+      return chunks() * bytesPerChunk;
+    }
+
+    FakeVariant with(long chunks) {
+      return new FakeVariant(tier, encoding, variantClass, chunks, bytesPerChunk);
+    }
+  }
 
   /** A segment behind {@code parent}, or at the start of a context; nothing of it is stored yet. */
   public FakeSegment(long id, FakeSegment parent, int chunks, long chunkBytes) {
@@ -36,14 +64,43 @@ public final class FakeSegment implements SegmentView {
     above.children.add(this);
   }
 
-  /** Puts all chunks into a tier. */
+  /** Puts all chunks into a tier, raw. */
   public void place(int tier) {
-    present[tier] = -1L >>> (Long.SIZE - chunks);
+    place(tier, Encoding.RAW, VariantClass.FULL, chunkBytes);
+  }
+
+  /** Puts all chunks into a tier in an encoding, in place of what was there of its class. */
+  public void place(int tier, Encoding encoding, VariantClass variantClass, long bytesPerChunk) {
+    variants.removeIf(variant -> variant.tier == tier && variant.variantClass == variantClass);
+    variants.add(new FakeVariant(tier, encoding, variantClass, -1L >>> (Long.SIZE - chunks), bytesPerChunk));
   }
 
   /** Takes all chunks out of a tier. */
   public void leave(int tier) {
-    present[tier] = 0;
+    variants.removeIf(variant -> variant.tier == tier);
+  }
+
+  /** Takes the variants of some classes out of a tier. */
+  public void leave(int tier, Set<VariantClass> classes) {
+    variants.removeIf(variant -> variant.tier == tier && classes.contains(variant.variantClass));
+  }
+
+  /** Says what namespace it is of. */
+  public void setRoot(ChunkKey namespace) {
+    root = namespace;
+  }
+
+  /** Says how often it is used, whatever the time. */
+  public void setFrequency(double often) {
+    frequency = often;
+  }
+
+  /** Says what was measured: for each candidate the quality with just this segment encoded so; null for nothing. */
+  public void profile(double... qualities) {
+    lossPerChunk = qualities == null ? null : qualities.clone();
+    for (int candidate = 0; qualities != null && candidate < qualities.length; candidate++) {
+      lossPerChunk[candidate] = (1 - qualities[candidate]) / chunks;
+    }
   }
 
   /** Says whether it may be moved. */
@@ -55,16 +112,27 @@ public final class FakeSegment implements SegmentView {
   public void use(long nowNanos) {
     for (FakeSegment segment = this; segment != null; segment = segment.parent) {
       segment.lastUseNanos = nowNanos;
+      segment.uses++;
     }
   }
 
   /** Splits the leading chunks off into a new segment. */
   public FakeSegment split(long upperId, int count) {
     FakeSegment upper = new FakeSegment(upperId, parent, count, chunkBytes);
-    for (int tier = 0; tier < MOST_TIERS; tier++) {
-      upper.present[tier] = present[tier] & -1L >>> (Long.SIZE - count);
-      present[tier] >>>= count;
+    for (FakeVariant variant : List.copyOf(variants)) {
+      variants.remove(variant);
+      long leading = variant.present & -1L >>> (Long.SIZE - count);
+      if (leading != 0) {
+        upper.variants.add(variant.with(leading));
+      }
+      if (variant.present >>> count != 0) {
+        variants.add(variant.with(variant.present >>> count));
+      }
     }
+    upper.root = root;
+    upper.frequency = frequency;
+    upper.uses = uses;
+    upper.lossPerChunk = lossPerChunk;
     upper.firstChunk = firstChunk;
     upper.busy = busy;
     upper.lastUseNanos = lastUseNanos;
@@ -86,7 +154,7 @@ public final class FakeSegment implements SegmentView {
 
   /** Whether it is stored nowhere and nothing follows it. */
   public boolean useless() {
-    return presentOutside(-1) == 0 && children.isEmpty();
+    return variants.isEmpty() && children.isEmpty();
   }
 
   /** The segments before it and itself, in order. */
@@ -98,12 +166,14 @@ public final class FakeSegment implements SegmentView {
     return path;
   }
 
+  private long presentIn(int tier) {
+    return variants.stream().filter(variant -> variant.tier == tier).mapToLong(FakeVariant::present)
+        .reduce(0, (one, other) -> one | other);
+  }
+
   private long presentOutside(int tier) {
-    long all = 0;
-    for (int other = 0; other < MOST_TIERS; other++) {
-      all |= other == tier ? 0 : present[other];
-    }
-    return all;
+    return variants.stream().filter(variant -> variant.tier != tier).mapToLong(FakeVariant::present)
+        .reduce(0, (one, other) -> one | other);
   }
 
   @Override
@@ -133,17 +203,17 @@ public final class FakeSegment implements SegmentView {
 
   @Override
   public int chunksIn(int tier) {
-    return Long.bitCount(present[tier]);
+    return Long.bitCount(presentIn(tier));
   }
 
   @Override
   public long bytesIn(int tier) {
-    return chunksIn(tier) * chunkBytes;
+    return variants.stream().filter(variant -> variant.tier == tier).mapToLong(FakeVariant::bytes).sum();
   }
 
   @Override
   public int chunksOnlyIn(int tier) {
-    return Long.bitCount(present[tier] & ~presentOutside(tier));
+    return Long.bitCount(presentIn(tier) & ~presentOutside(tier));
   }
 
   @Override
@@ -158,7 +228,29 @@ public final class FakeSegment implements SegmentView {
 
   @Override
   public double frequency(long nowNanos) {
-    return 1;
+    return frequency;
+  }
+
+  @Override
+  public long uses() {
+    return uses;
+  }
+
+  @Override
+  public double quality(int candidate) {
+    return lossPerChunk == null || candidate >= lossPerChunk.length
+        ? Double.NaN
+        : Math.max(0, 1 - lossPerChunk[candidate] * chunks);
+  }
+
+  @Override
+  public ChunkKey root() {
+    return root;
+  }
+
+  @Override
+  public List<? extends VariantView> variants() {
+    return List.copyOf(variants);
   }
 
   @Override

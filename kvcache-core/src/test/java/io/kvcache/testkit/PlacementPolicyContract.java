@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.kvcache.spi.PlacementPolicy;
+import io.kvcache.spi.PlacementPolicy.CacheInfo;
 import io.kvcache.spi.PlacementPolicy.TierInfo;
 import java.util.List;
 import java.util.Set;
@@ -43,7 +44,7 @@ public abstract class PlacementPolicyContract {
   @Test
   protected void plansNothingWhereNothingIs() {
     PlacementPolicy policy = newPolicy();
-    policy.start(threeTiers(), List.of(0));
+    policy.start(threeTiers());
     for (int tier = 0; tier < 3; tier++) {
       assertTrue(policy.plan(tier, 1, 0).isEmpty());
     }
@@ -52,12 +53,12 @@ public abstract class PlacementPolicyContract {
   @Test
   protected void worksForOneCacheOnly() {
     PlacementPolicy policy = newPolicy();
-    policy.start(threeTiers(), List.of(0));
-    assertThrows(IllegalStateException.class, () -> policy.start(threeTiers(), List.of(0)));
+    policy.start(threeTiers());
+    assertThrows(IllegalStateException.class, () -> policy.start(threeTiers()));
   }
 
-  private static List<TierInfo> threeTiers() {
-    return List.of(new TierInfo("a", 1000, Set.of()), new TierInfo("b", 1000, Set.of()),
-        new TierInfo("c", Long.MAX_VALUE, Set.of()));
+  private static CacheInfo threeTiers() {
+    return new CacheInfo(List.of(new TierInfo("a", 1000, Set.of()), new TierInfo("b", 1000, Set.of()),
+        new TierInfo("c", Long.MAX_VALUE, Set.of())), FakeCodings.raw(100), 16, 1_000_000_000L);
   }
 }

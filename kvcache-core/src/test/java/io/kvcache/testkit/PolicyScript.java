@@ -2,12 +2,17 @@ package io.kvcache.testkit;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.kvcache.Encoding;
+import io.kvcache.spi.Codings;
 import io.kvcache.spi.Move;
 import io.kvcache.spi.Placement;
 import io.kvcache.spi.PlacementEvent;
 import io.kvcache.spi.PlacementPolicy;
+import io.kvcache.spi.PlacementPolicy.CacheInfo;
 import io.kvcache.spi.PlacementPolicy.TierInfo;
+import io.kvcache.spi.VariantClass;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -22,6 +27,7 @@ final class PolicyScript {
   private static final int TIERS = 3;
 
   private final CheckedPolicy policy;
+  private final Codings codings = FakeCodings.raw(CHUNK_BYTES);
   private final SplittableRandom random;
   private final long seed;
   private final List<FakeSegment> segments = new ArrayList<>();
@@ -37,7 +43,7 @@ final class PolicyScript {
     for (int tier = 0; tier < TIERS; tier++) {
       tiers.add(new TierInfo("tier-" + tier, 100 * CHUNK_BYTES, Set.of()));
     }
-    this.policy.start(tiers, List.of(0));
+    this.policy.start(new CacheInfo(tiers, codings, 16, 1_000_000_000L));
   }
 
   /** Runs so many steps; returns everything the policy answered. */
@@ -71,7 +77,7 @@ final class PolicyScript {
   private void store() {
     FakeSegment parent = random.nextInt(3) == 0 ? null : any().orElse(null);
     int chunks = 1 + random.nextInt(4);
-    Optional<Placement> placement = policy.admit(parent, chunks, now);
+    Optional<Placement> placement = policy.admit(FakeSegment.ROOT, parent, chunks, now);
     transcript.append(placement).append('\n');
     if (placement.isPresent()) {
       assertTrue(placement.get().tier() >= 0 && placement.get().tier() < TIERS,
@@ -79,7 +85,7 @@ final class PolicyScript {
       FakeSegment segment = new FakeSegment(nextId++, parent, chunks, CHUNK_BYTES);
       segments.add(segment);
       segment.use(now);
-      segment.place(placement.get().tier());
+      place(segment, placement.get());
       tell(new PlacementEvent.Placed(segment, placement.get().tier()));
     }
   }
@@ -100,12 +106,18 @@ final class PolicyScript {
   }
 
   private void lose() {
-    any().ifPresent(segment -> leave(segment, random.nextInt(TIERS)));
+    any().ifPresent(segment -> leave(segment, random.nextInt(TIERS), EnumSet.allOf(VariantClass.class)));
   }
 
-  private void leave(FakeSegment segment, int tier) {
+  private void place(FakeSegment segment, Placement at) {
+    Encoding encoding = at.encoding();
+    segment.place(at.tier(), encoding, codings.exact(encoding) ? VariantClass.FULL : VariantClass.SERVING,
+        codings.expectedChunkBytes(encoding));
+  }
+
+  private void leave(FakeSegment segment, int tier, Set<VariantClass> classes) {
     if (segment.chunksIn(tier) > 0) {
-      segment.leave(tier);
+      segment.leave(tier, classes);
       tell(new PlacementEvent.Left(segment, tier));
       for (FakeSegment each = segment; each != null && each.useless(); each = each.parent()) {
         if (segments.remove(each)) {
@@ -119,13 +131,16 @@ final class PolicyScript {
   private void carryOut(Move move) {
     FakeSegment segment = (FakeSegment) move.segment();
     switch (move) {
-      case Move.Drop(var ignored, int tier) -> leave(segment, tier);
+      case Move.Drop(var ignored, int tier, var classes) -> leave(segment, tier, classes);
       case Move.Transfer(var ignored, int from, Placement to, boolean keepSource) -> {
         if (segments.contains(segment) && segment.chunksIn(from) > 0) {
-          segment.place(to.tier());
+          place(segment, to);
           tell(new PlacementEvent.Placed(segment, to.tier()));
           if (!keepSource) {
-            leave(segment, from);
+            boolean exact = codings.exact(to.encoding());
+            leave(segment, from, from != to.tier()
+                ? EnumSet.allOf(VariantClass.class)
+                : EnumSet.of(exact ? VariantClass.SERVING : VariantClass.FULL));
           }
         }
       }

@@ -5,6 +5,7 @@ import io.kvcache.CacheEvent;
 import io.kvcache.CacheEvent.DropCause;
 import io.kvcache.CacheStats;
 import io.kvcache.ChunkKey;
+import io.kvcache.Encoding;
 import io.kvcache.KeyChain;
 import io.kvcache.KvCache;
 import io.kvcache.KvCacheBuilder.Settings;
@@ -24,10 +25,10 @@ import io.kvcache.internal.frame.FramePlan;
 import io.kvcache.internal.tree.Segment;
 import io.kvcache.internal.tree.Stored;
 import io.kvcache.spi.CacheRuntime;
-import io.kvcache.spi.Compressor;
 import io.kvcache.spi.Deadline;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.MalformedDataException;
+import io.kvcache.spi.PlacementPolicy.CacheInfo;
 import io.kvcache.spi.PlacementPolicy.TierInfo;
 import io.kvcache.spi.Tier;
 import io.kvcache.spi.TierEntry;
@@ -70,7 +71,7 @@ public final class CacheEngine implements KvCache {
       infos.add(new TierInfo(tier.name(), tier.usage().capacityBytes(), tier.traits()));
     }
     long largestPart = 1;
-    for (int codec : codecs.numbers()) {
+    for (int codec : codecs.codecs()) {
       long entry = 0;
       for (long bytes : plan.maxPartBytes(codecs.get(codec))) {
         largestPart = Math.max(largestPart, bytes);
@@ -78,7 +79,9 @@ public final class CacheEngine implements KvCache {
       }
       requireRoomForEntry(settings.tiers(), entry, codecs.get(codec).name());
     }
-    settings.policy().start(infos, codecs.numbers());
+    settings.policy().start(new CacheInfo(List.copyOf(infos), codecs, layout.chunkTokens(),
+        settings.frequencyHalfLife().toNanos()));
+    requireCandidates(settings.policy().candidates(), codecs);
     Inventory inventory = new Inventory(segmentChunks(infos), settings.frequencyHalfLife().toNanos(),
         settings.policy(), runtime.nanoTime(), tiers);
     this.shared = new Resources(plan, codecs, List.copyOf(tiers), inventory,
@@ -103,6 +106,18 @@ public final class CacheEngine implements KvCache {
       if (entryBytes > tier.maxEntryBytes()) {
         throw new IllegalArgumentException("a chunk encoded as " + codec + " may take " + entryBytes
             + " bytes, tier " + tier.name() + " takes at most " + tier.maxEntryBytes() + " for one");
+      }
+    }
+  }
+
+  private static void requireCandidates(List<Encoding> candidates, Codecs codecs) {
+    if (candidates.size() > EntryNote.MAX_CANDIDATES) {
+      throw new IllegalArgumentException("the policy has " + candidates.size() + " candidates, at most "
+          + EntryNote.MAX_CANDIDATES + " can be kept with an entry");
+    }
+    for (Encoding candidate : candidates) {
+      if (!codecs.supports(candidate)) {
+        throw new IllegalArgumentException("the cache cannot store the candidate " + candidate);
       }
     }
   }
@@ -158,9 +173,10 @@ public final class CacheEngine implements KvCache {
 
   private Predicate<Stored> ofQuality(double least) {
     return stored -> {
-      Compressor compressor = shared.codecs.find(stored.codec());
-      return compressor != null
-          && (compressor.fidelity().exact() || (least < 1 && compressor.nominalQuality() >= least));
+      Encoding encoding = stored.encoding();
+      return shared.codecs.supports(encoding)
+          && (shared.codecs.exact(encoding)
+              || (least < 1 && shared.codecs.nominalQuality(encoding) >= least));
     };
   }
 
@@ -349,7 +365,7 @@ public final class CacheEngine implements KvCache {
         shared.inventory.segments(),
         shared.inventory.chunks(),
         shared.tiers.stream().map(TierHandle::stats).toList(),
-        counters.loads(tier -> shared.tiers.get(tier).name(), codec -> shared.codecs.get(codec).name()));
+        counters.loads(tier -> shared.tiers.get(tier).name(), shared.codecs::name));
   }
 
   @Override

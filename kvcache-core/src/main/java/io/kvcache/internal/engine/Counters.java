@@ -1,12 +1,15 @@
 package io.kvcache.internal.engine;
 
 import io.kvcache.CacheStats.Loads;
+import io.kvcache.Encoding;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.function.Function;
+import java.util.function.IntFunction;
 
 /** What the cache as a whole did. Threads: any. */
 final class Counters {
@@ -19,7 +22,7 @@ final class Counters {
   final AtomicInteger openReservations = new AtomicInteger();
   private final Map<Source, Sums> loads = new ConcurrentHashMap<>();
 
-  private record Source(int tier, int codec) {}
+  private record Source(int tier, Encoding encoding) {}
 
   private record Sums(LongAdder chunks, LongAdder bytes) {
     Sums() {
@@ -27,28 +30,23 @@ final class Counters {
     }
   }
 
-  void leased(int tier, int codec, int chunks) {
-    sums(tier, codec).chunks.add(chunks);
+  void leased(int tier, Encoding encoding, int chunks) {
+    sums(tier, encoding).chunks.add(chunks);
   }
 
-  void loaded(int tier, int codec, long bytes) {
-    sums(tier, codec).bytes.add(bytes);
+  void loaded(int tier, Encoding encoding, long bytes) {
+    sums(tier, encoding).bytes.add(bytes);
   }
 
-  private Sums sums(int tier, int codec) {
-    return loads.computeIfAbsent(new Source(tier, codec), source -> new Sums());
+  private Sums sums(int tier, Encoding encoding) {
+    return loads.computeIfAbsent(new Source(tier, encoding), source -> new Sums());
   }
 
-  /** Names of a tier and of an encoding. */
-  interface Names {
-    String of(int number);
-  }
-
-  List<Loads> loads(Names tiers, Names codecs) {
+  List<Loads> loads(IntFunction<String> tiers, Function<Encoding, String> encodings) {
     return loads.entrySet().stream()
         .sorted(Comparator.comparingInt((Map.Entry<Source, Sums> entry) -> entry.getKey().tier)
-            .thenComparingInt(entry -> entry.getKey().codec))
-        .map(entry -> new Loads(tiers.of(entry.getKey().tier), codecs.of(entry.getKey().codec),
+            .thenComparing(entry -> encodings.apply(entry.getKey().encoding)))
+        .map(entry -> new Loads(tiers.apply(entry.getKey().tier), encodings.apply(entry.getKey().encoding),
             entry.getValue().chunks.sum(), entry.getValue().bytes.sum()))
         .toList();
   }

@@ -1,5 +1,6 @@
 package io.kvcache.internal.engine;
 
+import io.kvcache.Encoding;
 import io.kvcache.KvCache.Flushed;
 import io.kvcache.internal.engine.Inventory.Resident;
 import io.kvcache.internal.tree.Segment;
@@ -71,10 +72,10 @@ final class Flusher {
     candidates.sort(Comparator.comparingLong((Candidate candidate) -> -candidate.lastUse)
         .thenComparingInt(Candidate::firstChunk));
     for (Candidate candidate : candidates) {
-      int codec = shared.inventory.persistAs(candidate.segment, target.index);
+      Encoding encoding = shared.inventory.persistAs(candidate.segment, target.index);
       for (TierHandle from : shared.tiers) {
         if (!from.durable()) {
-          migrator.transfer(candidate.segment, from.index, new Placement(target.index, codec), true,
+          migrator.transfer(candidate.segment, from.index, new Placement(target.index, encoding), true,
               candidate.lastUse);
         }
       }
@@ -105,7 +106,7 @@ final class Flusher {
       for (Resident chunk : shared.inventory.residentsOf(segment)) {
         // An encoding this cache has no compressor for is none that anyone could read.
         List<Stored> readable = chunk.stored().stream()
-            .filter(stored -> shared.codecs.find(stored.codec()) != null)
+            .filter(stored -> shared.codecs.supports(stored.encoding()))
             .toList();
         boolean survives = readable.stream().anyMatch(stored -> shared.tiers.get(stored.tier()).durable());
         durable += survives ? 1 : 0;

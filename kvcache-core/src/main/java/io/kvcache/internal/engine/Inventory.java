@@ -1,8 +1,10 @@
 package io.kvcache.internal.engine;
 
 import io.kvcache.ChunkKey;
+import io.kvcache.Encoding;
 import io.kvcache.internal.engine.Recovery.Recovered;
 import io.kvcache.internal.frame.EntryNote;
+import io.kvcache.internal.frame.EntryNote.Profile;
 import io.kvcache.internal.tree.Position;
 import io.kvcache.internal.tree.PrefixTree;
 import io.kvcache.internal.tree.Segment;
@@ -14,6 +16,7 @@ import io.kvcache.spi.PlacementEvent;
 import io.kvcache.spi.PlacementPolicy;
 import io.kvcache.spi.VariantClass;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
@@ -36,6 +39,8 @@ final class Inventory extends Monitor {
   private final PlacementPolicy policy;
   private final LongSupplier nanoTime;
   private final List<TierHandle> tiers;
+  /** Stands for the encodings that profiles are about. */
+  private final int candidates;
   private final Claims claims = new Claims();
   /** Chunks that a move is copying. */
   private final Set<ChunkKey> copying = new HashSet<>();
@@ -54,6 +59,7 @@ final class Inventory extends Monitor {
     this.tiers = tiers;
     this.tree = new PrefixTree(maxSegmentChunks, halfLifeNanos, this::tell);
     this.policy = policy;
+    this.candidates = Profile.fingerprint(policy.candidates());
     this.nanoTime = nanoTime;
   }
 
@@ -153,7 +159,7 @@ final class Inventory extends Monitor {
       }
       Segment parent = first == 0 ? null : path.get(first - 1).segment();
       Optional<Placement> placement =
-          end == first ? Optional.empty() : policy.admit(parent, end - first, nanoTime.getAsLong());
+          end == first ? Optional.empty() : policy.admit(root, parent, end - first, nanoTime.getAsLong());
       Claim claim = new Claim(root, List.copyOf(keys.subList(0, end)), first, missing, parent, placement);
       if (placement.isPresent()) {
         claims.add(claim);
@@ -239,7 +245,7 @@ final class Inventory extends Monitor {
   /** A leaf takes further chunks when its last one is stored as they are. */
   private static boolean like(Segment leaf, Stored stored) {
     return new Position(leaf, leaf.firstChunk() + leaf.chunks() - 1).stored().stream()
-        .anyMatch(entry -> entry.tier() == stored.tier() && entry.codec() == stored.codec());
+        .anyMatch(entry -> entry.tier() == stored.tier() && entry.encoding().equals(stored.encoding()));
   }
 
   /** Records that a migration put an entry in place; false when the chunk was removed meanwhile. */
@@ -266,7 +272,7 @@ final class Inventory extends Monitor {
       if (position.segment().detached() || claims.contains(key) || !position.stored().contains(stored)) {
         return false;
       }
-      tree.displace(position, stored.tier(), stored.codec(), stored.generation());
+      tree.displace(position, stored.tier(), stored.encoding(), stored.generation());
       tiers.get(stored.tier()).departs(new EntryId(key, stored.variantClass()));
       return true;
     });
@@ -329,17 +335,18 @@ final class Inventory extends Monitor {
    * Takes the chunks of a segment out of a tier, unless someone holds it.
    *
    * @param only the chunks to take; those that are not there are passed over
+   * @param classes which of their variants
    * @return the entries to remove from the tier
    */
-  List<EntryId> vacate(List<Resident> only, int tier, boolean evenMigrating) {
+  List<EntryId> vacate(List<Resident> only, int tier, Set<VariantClass> classes, boolean evenMigrating) {
     return locked(() -> {
       List<EntryId> ids = new ArrayList<>();
       for (Resident chunk : only) {
         Segment segment = chunk.position().segment();
         boolean free = !segment.detached() && !segment.leased() && (evenMigrating || !segment.migrating());
         for (Stored stored : free ? chunk.position().stored() : List.<Stored>of()) {
-          if (stored.tier() == tier) {
-            tree.displace(chunk.position(), tier, stored.codec(), stored.generation());
+          if (stored.tier() == tier && classes.contains(stored.variantClass())) {
+            tree.displace(chunk.position(), tier, stored.encoding(), stored.generation());
             EntryId id = new EntryId(chunk.key(), stored.variantClass());
             tiers.get(tier).departs(id);
             ids.add(id);
@@ -355,7 +362,7 @@ final class Inventory extends Monitor {
   List<EntryId> vacateLeaf(Segment segment, int tier) {
     return locked(() -> segment.detached() || segment.hasChildren()
         ? List.<EntryId>of()
-        : vacate(residents(segment), tier, false));
+        : vacate(residents(segment), tier, EnumSet.allOf(VariantClass.class), false));
   }
 
   /**
@@ -367,6 +374,21 @@ final class Inventory extends Monitor {
     return locked(() -> policy.plan(tier, bytes, nanoTime.getAsLong()).stream()
         .filter(move -> move.segment().lastUseNanos() < usedBefore)
         .toList());
+  }
+
+  /**
+   * Forgets an entry that is about to be replaced under its own id, so that nobody is given it who would then find
+   * another; false when someone may be reading it, or it is not there any more.
+   */
+  boolean retire(Position position, Stored stored) {
+    return locked(() -> {
+      Segment segment = position.segment();
+      if (segment.detached() || segment.leased() || !position.stored().contains(stored)) {
+        return false;
+      }
+      tree.displace(position, stored.tier(), stored.encoding(), stored.generation());
+      return true;
+    });
   }
 
   /** The chunks of a segment, where it is not gone. */
@@ -478,13 +500,17 @@ final class Inventory extends Monitor {
       Segment segment = chunk.position().segment();
       long idleNanos = nanoTime.getAsLong() - segment.lastUseNanos();
       return new EntryNote(chunk.root(), chunk.previous(), chunk.position().chunk(), stored.generation(),
-          stored.codec(), stored.bytes(), nowMillis - TimeUnit.NANOSECONDS.toMillis(idleNanos),
-          segment.frequency(segment.lastUseNanos()));
+          stored.encoding(), stored.bytes(), nowMillis - TimeUnit.NANOSECONDS.toMillis(idleNanos),
+          segment.frequency(segment.lastUseNanos()), segment.uses(), profileOf(segment));
     });
   }
 
+  private Profile profileOf(Segment segment) {
+    return segment.profiled() ? new Profile(candidates, segment.lossPerChunk()) : Profile.NONE;
+  }
+
   /** How the policy wants a segment encoded in a durable tier. */
-  int persistAs(Segment segment, int tier) {
+  Encoding persistAs(Segment segment, int tier) {
     return locked(() -> policy.persistAs(segment, tier));
   }
 

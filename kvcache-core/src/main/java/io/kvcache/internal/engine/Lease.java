@@ -1,5 +1,6 @@
 package io.kvcache.internal.engine;
 
+import io.kvcache.Encoding;
 import io.kvcache.Fidelity;
 import io.kvcache.KvHalf;
 import io.kvcache.KvLease;
@@ -9,7 +10,6 @@ import io.kvcache.internal.engine.Source.Fetched;
 import io.kvcache.internal.frame.FrameReader;
 import io.kvcache.internal.tree.Segment;
 import io.kvcache.internal.tree.Stored;
-import io.kvcache.spi.Compressor;
 import io.kvcache.spi.Deadline;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.MalformedDataException;
@@ -64,7 +64,7 @@ final class Lease implements KvLease {
     for (int chunk = 1; chunk <= leasedChunks; chunk++) {
       Stored stored = sources.get(first).stored();
       if (chunk == leasedChunks || !alike(stored, sources.get(chunk).stored())) {
-        shared.counters.leased(stored.tier(), stored.codec(), chunk - first);
+        shared.counters.leased(stored.tier(), stored.encoding(), chunk - first);
         first = chunk;
       }
     }
@@ -77,12 +77,12 @@ final class Lease implements KvLease {
 
   @Override
   public Fidelity fidelity() {
-    Compressor worst = null;
+    Encoding worst = Encoding.RAW;
     for (Source source : sources.subList(0, usable)) {
-      Compressor codec = shared.codecs.get(source.stored().codec());
-      worst = worst == null || codec.nominalQuality() < worst.nominalQuality() ? codec : worst;
+      Encoding encoding = source.stored().encoding();
+      worst = shared.codecs.nominalQuality(encoding) < shared.codecs.nominalQuality(worst) ? encoding : worst;
     }
-    return worst == null ? Fidelity.EXACT : worst.fidelity();
+    return shared.codecs.fidelity(worst);
   }
 
   @Override
@@ -95,9 +95,10 @@ final class Lease implements KvLease {
       bytes += stored.bytes();
       boolean last = chunk + 1 == usable || !alike(stored, sources.get(chunk + 1).stored());
       if (last) {
-        Compressor codec = shared.codecs.get(stored.codec());
+        Encoding encoding = stored.encoding();
         runs.add(new Run(first * chunkTokens, (chunk + 1 - first) * chunkTokens,
-            shared.tiers.get(stored.tier()).name(), codec.name(), codec.fidelity(), bytes));
+            shared.tiers.get(stored.tier()).name(), shared.codecs.name(encoding),
+            shared.codecs.fidelity(encoding), bytes));
         first = chunk + 1;
         bytes = 0;
       }
@@ -106,7 +107,7 @@ final class Lease implements KvLease {
   }
 
   private static boolean alike(Stored one, Stored other) {
-    return one.tier() == other.tier() && one.codec() == other.codec();
+    return one.tier() == other.tier() && one.encoding().equals(other.encoding());
   }
 
   @Override
@@ -178,7 +179,7 @@ final class Lease implements KvLease {
     void close() {
       if (alike != null && bytes > 0) {
         Stored stored = alike.stored();
-        shared.counters.loaded(stored.tier(), stored.codec(), bytes);
+        shared.counters.loaded(stored.tier(), stored.encoding(), bytes);
         if (alike.inPlace()) {
           TierHandle tier = shared.tiers.get(stored.tier());
           tier.bytesRead.add(bytes);

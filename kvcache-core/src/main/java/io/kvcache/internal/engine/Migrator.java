@@ -1,6 +1,7 @@
 package io.kvcache.internal.engine;
 
 import io.kvcache.CacheEvent;
+import io.kvcache.Encoding;
 import io.kvcache.KvHalf;
 import io.kvcache.LayerSpec;
 import io.kvcache.internal.engine.Inventory.Resident;
@@ -22,8 +23,10 @@ import io.kvcache.spi.VariantClass;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -117,7 +120,7 @@ final class Migrator {
       return false;
     }
     return switch (move) {
-      case Move.Drop(var segment, int tier) -> shared.drop((Segment) segment, shared.tiers.get(tier));
+      case Move.Drop drop -> shared.drop(drop);
       case Move.Transfer(var segment, int from, Placement to, boolean keepSource) ->
           transfer((Segment) segment, from, to, keepSource, EVICT_ANY) > 0;
     };
@@ -139,11 +142,12 @@ final class Migrator {
       try {
         List<Resident> there = new ArrayList<>();
         int copied = copyAll(chunks, from, to, usedBefore, there);
-        List<EntryId> left = keepSource ? List.of() : shared.inventory.vacate(there, from, true);
+        List<EntryId> left =
+            keepSource ? List.of() : shared.inventory.vacate(there, from, leaving(from, to), true);
         shared.tiers.get(from).discard(left);
         if (copied > 0) {
           shared.events.accept(new CacheEvent.Moved(shared.tiers.get(from).name(),
-              shared.tiers.get(to.tier()).name(), shared.codecs.get(to.codec()).name(), copied,
+              shared.tiers.get(to.tier()).name(), shared.codecs.name(to.encoding()), copied,
               left.isEmpty()));
         }
         return Math.max(copied, left.size());
@@ -154,6 +158,13 @@ final class Migrator {
     } finally {
       oneAtATime.unlock();
     }
+  }
+
+  /** What of the source goes: all, but in place not what was just put there. */
+  private Set<VariantClass> leaving(int from, Placement to) {
+    return to.tier() == from
+        ? EnumSet.complementOf(EnumSet.of(shared.codecs.variantClass(to.encoding())))
+        : EnumSet.allOf(VariantClass.class);
   }
 
   /** As {@link #settle}, but not for ever: a medium may hang. */
@@ -178,20 +189,20 @@ final class Migrator {
     int copied = 0;
     for (Resident chunk : chunks) {
       Stored source = best(chunk, from);
-      if (source == null || shared.codecs.find(source.codec()) == null) {
+      if (source == null || !shared.codecs.supports(source.encoding())) {
         continue;
       }
-      int codec = source.variantClass() == VariantClass.FULL ? to.codec() : source.codec();
-      boolean present = chunk.stored().stream()
-          .anyMatch(stored -> stored.tier() == to.tier()
-              && stored.variantClass() == shared.codecs.variantClass(codec)
-              && shared.codecs.find(stored.codec()) != null);
+      Encoding encoding = shared.codecs.reencodable(source.encoding(), to.encoding())
+          ? to.encoding()
+          : source.encoding();
+      boolean present =
+          chunk.stored().stream().anyMatch(stored -> suffices(stored, from, to.tier(), encoding));
       if (!present) {
         if (!shared.inventory.beginCopy(chunk.key())) {
           continue;
         }
         try {
-          if (shared.closed() || !copy(chunk, source, new Placement(to.tier(), codec), usedBefore)) {
+          if (shared.closed() || !copy(chunk, source, new Placement(to.tier(), encoding), usedBefore)) {
             return copied;
           }
         } finally {
@@ -202,6 +213,13 @@ final class Migrator {
       there.add(chunk);
     }
     return copied;
+  }
+
+  /** Whether an entry is as good as the one a move would make; exact bytes are, however encoded, but not in place. */
+  private boolean suffices(Stored stored, int from, int tier, Encoding encoding) {
+    return stored.tier() == tier && (stored.encoding().equals(encoding)
+        || (tier != from && shared.codecs.supports(stored.encoding()) && shared.codecs.exact(encoding)
+            && shared.codecs.exact(stored.encoding())));
   }
 
   private static Stored best(Resident chunk, int tier) {
@@ -221,7 +239,7 @@ final class Migrator {
         shared.missing(chunk.position(), id, stored);
         return false;
       }
-      Stored copy = stored.codec() == to.codec()
+      Stored copy = stored.encoding().equals(to.encoding())
           ? copyVerbatim(chunk, source, to, usedBefore)
           : encode(chunk, source, to, usedBefore);
       if (copy == null) {
@@ -265,7 +283,7 @@ final class Migrator {
         long total = LongStream.of(bytes).sum();
         boolean committed = tier.commit(() -> commit(write, bytes, total));
         return committed
-            ? new Stored(to.tier(), to.codec(), source.id().variantClass(), source.stored().generation(),
+            ? new Stored(to.tier(), to.encoding(), source.id().variantClass(), source.stored().generation(),
                 total)
             : null;
       }
@@ -280,13 +298,13 @@ final class Migrator {
   /** Encodes anew, from exact bytes. */
   private Stored encode(Resident chunk, Source source, Placement to, long usedBefore)
       throws MalformedDataException {
-    Compressor compressor = shared.codecs.get(to.codec());
-    EntryId id = new EntryId(chunk.key(), shared.codecs.variantClass(to.codec()));
+    Compressor compressor = shared.codecs.get(to.encoding().codec());
+    EntryId id = new EntryId(chunk.key(), shared.codecs.variantClass(to.encoding()));
     boolean lossy = id.variantClass() == VariantClass.SERVING;
     long generation = lossy ? shared.nextGeneration() : source.stored().generation();
     long[] most = shared.plan.maxPartBytes(compressor);
     Stored planned =
-        new Stored(to.tier(), to.codec(), id.variantClass(), generation, LongStream.of(most).sum());
+        new Stored(to.tier(), to.encoding(), id.variantClass(), generation, LongStream.of(most).sum());
     TierHandle tier = shared.tiers.get(to.tier());
     Optional<TierWrite> claimed = claim(tier, chunk, planned, id, most, usedBefore);
     if (claimed.isEmpty()) {
@@ -307,11 +325,12 @@ final class Migrator {
       FrameHeader parent = source.reader().header();
       writer.requireContentOf(parent);
       FrameHeader.Fields fields = new FrameHeader.Fields(id, generation, chunk.root(), chunk.previous(),
-          chunk.position().chunk(), to.codec(), compressor.parameters(), shared.runtime.wallClock().millis(),
+          chunk.position().chunk(), to.encoding().codec(), compressor.parameters(),
+          shared.runtime.wallClock().millis(),
           parent.expiryMillis(), lossy ? source.stored().generation() : parent.parentGeneration());
       long[] bytes = new long[1];
       boolean committed = tier.commit(() -> bytes[0] = writer.commit(fields));
-      return committed ? new Stored(to.tier(), to.codec(), id.variantClass(), generation, bytes[0]) : null;
+      return committed ? new Stored(to.tier(), to.encoding(), id.variantClass(), generation, bytes[0]) : null;
     }
   }
 

@@ -28,7 +28,7 @@ final class Recovery {
   /** An entry found at a warm restart. */
   record Recovered(EntryId id, EntryNote note, int tier, long bytes, long idleNanos) {
     Stored stored() {
-      return new Stored(tier, note.codec(), id.variantClass(), note.generation(), bytes);
+      return new Stored(tier, note.encoding(), id.variantClass(), note.generation(), bytes);
     }
   }
 
@@ -47,7 +47,8 @@ final class Recovery {
     byUse.sort(LEAST_RECENT_AND_DEEPEST_FIRST);
     for (Recovered entry : byUse) {
       Position position = positions.get(entry.id().key());
-      position.segment().restoreUse(entry.note().frequency(), nowNanos - entry.idleNanos());
+      position.segment().restoreUse(entry.note().frequency(), entry.note().uses(),
+          nowNanos - entry.idleNanos());
       tree.place(position, entry.stored());
     }
   }

@@ -2,11 +2,13 @@ package io.kvcache.internal.engine;
 
 import io.kvcache.CacheEvent;
 import io.kvcache.ChunkKey;
+import io.kvcache.Encoding;
 import io.kvcache.KvHalf;
 import io.kvcache.KvReservation;
 import io.kvcache.LayerSpec;
 import io.kvcache.internal.engine.Resources.Attempt;
 import io.kvcache.internal.frame.EntryNote;
+import io.kvcache.internal.frame.EntryNote.Profile;
 import io.kvcache.internal.frame.FrameHeader;
 import io.kvcache.internal.frame.FrameWriter;
 import io.kvcache.internal.tree.Stored;
@@ -25,6 +27,7 @@ final class Reservation implements KvReservation {
   private final Resources shared;
   private final Claim claim;
   private final TierHandle tier;
+  private final Encoding encoding;
   private final Compressor compressor;
   private final List<FrameWriter> writers = new ArrayList<>();
   private final List<Long> generations = new ArrayList<>();
@@ -39,7 +42,9 @@ final class Reservation implements KvReservation {
     this.claim = claim;
     Placement placement = claim.placement().orElseThrow();
     this.tier = shared.tiers.get(placement.tier());
-    this.compressor = shared.codecs.get(placement.codec());
+    // Which tokens matter can be told only when all are there: what drops some is applied after the commit.
+    this.encoding = placement.encoding().dropsTokens() ? Encoding.RAW : placement.encoding();
+    this.compressor = shared.codecs.get(encoding.codec());
     shared.counters.openReservations.incrementAndGet();
   }
 
@@ -66,8 +71,8 @@ final class Reservation implements KvReservation {
       long generation = shared.nextGeneration();
       if (claim.missing()[index]) {
         int chunk = claim.first() + index;
-        EntryNote note = new EntryNote(claim.root(), previous(chunk), chunk, generation, compressor.codec(),
-            chunkBytes(), shared.runtime.wallClock().millis(), 1);
+        EntryNote note = new EntryNote(claim.root(), previous(chunk), chunk, generation, encoding,
+            chunkBytes(), shared.runtime.wallClock().millis(), 1, 1, Profile.NONE);
         Attempt attempt = shared.create(tier, id(chunk), note.encode(), partBytes, Migrator.EVICT_ANY);
         lacksRoom = attempt.lacksRoom();
         if (attempt.write().isEmpty()) {
@@ -102,7 +107,7 @@ final class Reservation implements KvReservation {
   }
 
   private EntryId id(int chunk) {
-    return new EntryId(claim.keys().get(chunk), shared.codecs.variantClass(compressor.codec()));
+    return new EntryId(claim.keys().get(chunk), shared.codecs.variantClass(encoding));
   }
 
   private ChunkKey previous(int chunk) {
@@ -242,7 +247,7 @@ final class Reservation implements KvReservation {
         chunk, compressor.codec(), compressor.parameters(), shared.runtime.wallClock().millis());
     long[] bytes = new long[1];
     boolean committed = tier.commit(() -> bytes[0] = writer.commit(fields));
-    return committed ? new Stored(tier.index, compressor.codec(), id.variantClass(), generation, bytes[0])
+    return committed ? new Stored(tier.index, encoding, id.variantClass(), generation, bytes[0])
         : null;
   }
 

@@ -146,12 +146,14 @@ final class Resources {
   }
 
   private boolean isDropped(Move move) {
-    return move instanceof Move.Drop(var segment, int from) && drop((Segment) segment, tiers.get(from));
+    return move instanceof Move.Drop drop && drop(drop);
   }
 
   /** Evicts a segment from a tier, unless someone holds it by now. */
-  boolean drop(Segment segment, TierHandle tier) {
-    return discardEvicted(inventory.vacate(inventory.residentsOf(segment), tier.index, false), tier);
+  boolean drop(Move.Drop drop) {
+    List<EntryId> ids =
+        inventory.vacate(inventory.residentsOf((Segment) drop.segment()), drop.tier(), drop.classes(), false);
+    return discardEvicted(ids, tiers.get(drop.tier()));
   }
 
   /** As {@link #drop}, unless contexts go on behind the segment. */

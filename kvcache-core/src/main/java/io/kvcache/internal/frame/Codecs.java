@@ -1,9 +1,14 @@
 package io.kvcache.internal.frame;
 
+import io.kvcache.DType;
+import io.kvcache.DropMethod;
+import io.kvcache.Encoding;
+import io.kvcache.Fidelity;
 import io.kvcache.KvHalf;
 import io.kvcache.KvLayout;
 import io.kvcache.KvShape;
 import io.kvcache.LayerSpec;
+import io.kvcache.spi.Codings;
 import io.kvcache.spi.Compressor;
 import io.kvcache.spi.MalformedDataException;
 import io.kvcache.spi.VariantClass;
@@ -14,7 +19,7 @@ import java.util.List;
 import java.util.Map;
 
 /** The encodings a cache can read and write, by number; immutable. */
-public final class Codecs {
+public final class Codecs implements Codings {
   /** The number of the identity. */
   public static final int RAW = 0;
 
@@ -22,6 +27,7 @@ public final class Codecs {
   static final int MAX_NUMBER = 0xFFFF;
 
   private final Map<Integer, Compressor> byNumber = new HashMap<>();
+  private final KvLayout layout;
 
   /**
    * Raw and these.
@@ -29,6 +35,7 @@ public final class Codecs {
    * @throws IllegalArgumentException when two have one number, or one cannot encode {@code layout}
    */
   public Codecs(Collection<? extends Compressor> compressors, KvLayout layout) {
+    this.layout = layout;
     byNumber.put(RAW, new RawCodec());
     for (Compressor compressor : compressors) {
       int number = compressor.codec();
@@ -56,29 +63,91 @@ public final class Codecs {
     }
   }
 
-  /** The encoding with this number, or null. */
+  /** The codec with this number, or null. */
   public Compressor find(int codec) {
     return byNumber.get(codec);
   }
 
-  /** The encoding with this number. */
+  /** The codec with this number. */
   public Compressor get(int codec) {
     Compressor compressor = byNumber.get(codec);
     if (compressor == null) {
       throw new IllegalArgumentException(
-          "no compressor has codec number " + codec + "; known are " + numbers());
+          "no compressor has codec number " + codec + "; known are " + codecs());
     }
     return compressor;
   }
 
-  /** Numbers of all encodings, ascending. */
-  public List<Integer> numbers() {
+  @Override
+  public List<Integer> codecs() {
     return byNumber.keySet().stream().sorted().toList();
   }
 
-  /** Full for a lossless encoding, serving for another. */
-  public VariantClass variantClass(int codec) {
-    return get(codec).fidelity().exact() ? VariantClass.FULL : VariantClass.SERVING;
+  /** The encoding with these numbers. */
+  public static Encoding encoding(int codec, int method, int percent) throws MalformedDataException {
+    DropMethod dropping = DropMethod.numbered(method);
+    boolean sound = dropping == DropMethod.NONE ? percent == 100 : percent >= 1 && percent <= 99;
+    Preamble.require(dropping != null && sound, "dropping method %d keeps %d percent", method, percent);
+    return new Encoding(codec, dropping, percent);
+  }
+
+  /** Full for an exact encoding, serving for another. */
+  public VariantClass variantClass(Encoding encoding) {
+    return exact(encoding) ? VariantClass.FULL : VariantClass.SERVING;
+  }
+
+  /** What decoding gives back. */
+  public Fidelity fidelity(Encoding encoding) {
+    Fidelity rows = get(encoding.codec()).fidelity();
+    return encoding.dropsTokens() ? new Fidelity.Pruned(encoding.retainedFraction(), rows) : rows;
+  }
+
+  @Override
+  public String name(Encoding encoding) {
+    return encoding.name(get(encoding.codec()).name());
+  }
+
+  @Override
+  public boolean exact(Encoding encoding) {
+    return !encoding.dropsTokens() && get(encoding.codec()).fidelity().exact();
+  }
+
+  @Override
+  public boolean supports(Encoding encoding) {
+    return byNumber.containsKey(encoding.codec())
+        && (!encoding.dropsTokens()
+            || layout.layers().stream().noneMatch(layer -> layer.dtype() == DType.OPAQUE));
+  }
+
+  /** Of dropped tokens as much is taken to be lost as there are of them. */
+  @Override
+  public double nominalQuality(Encoding encoding) {
+    return get(encoding.codec()).nominalQuality() * encoding.retainedFraction();
+  }
+
+  @Override
+  public long expectedChunkBytes(Encoding encoding) {
+    Compressor compressor = get(encoding.codec());
+    double bytes = 0;
+    for (LayerSpec layer : layout.layers()) {
+      for (KvHalf half : KvHalf.values()) {
+        KvShape shape = layer.shape(half, layout.chunkTokens());
+        bytes += shape.bytes() == 0 ? 0 : compressor.maxStoredBytes(shape) * encoding.retainedFraction();
+      }
+    }
+    return (long) Math.ceil(bytes);
+  }
+
+  @Override
+  public boolean reencodable(Encoding from, Encoding to) {
+    if (exact(from) || from.equals(to)) {
+      return true;
+    }
+    boolean sameRows = from.dropping() == to.dropping() && from.retainedPercent() == to.retainedPercent();
+    Compressor now = get(from.codec());
+    Compressor then = get(to.codec());
+    return sameRows && (now.fidelity().exact()
+        || (!then.fidelity().exact() && then.nominalQuality() < now.nominalQuality()));
   }
 
   /**
@@ -87,8 +156,8 @@ public final class Codecs {
    */
   void requireFits(FrameHeader header, VariantClass variantClass) throws MalformedDataException {
     Compressor compressor = byNumber.get(header.codec());
-    Preamble.require(compressor != null, "codec %d is not among %s", header.codec(), numbers());
-    Preamble.require(variantClass(header.codec()) == variantClass, "a %s frame is encoded by %s",
+    Preamble.require(compressor != null, "codec %d is not among %s", header.codec(), codecs());
+    Preamble.require(variantClass(Encoding.of(header.codec())) == variantClass, "a %s frame is encoded by %s",
         variantClass,
         compressor.name());
     KvLayout layout = header.plan().layout();

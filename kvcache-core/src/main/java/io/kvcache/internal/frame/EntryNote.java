@@ -1,8 +1,11 @@
 package io.kvcache.internal.frame;
 
 import io.kvcache.ChunkKey;
+import io.kvcache.Encoding;
 import io.kvcache.spi.MalformedDataException;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
+import java.util.zip.CRC32C;
 
 /**
  * What the cache keeps with an entry in its tier's index: enough to put it back into the prefix tree at a warm
@@ -12,54 +15,115 @@ import java.lang.foreign.MemorySegment;
  * @param previous key of the chunk before this one, or the root
  * @param chunkIndex position in the chain, from 0
  * @param generation as in the frame
- * @param codec number of the encoding
+ * @param encoding how it is encoded
  * @param bytes length of all parts
  * @param lastUseMillis when a look-up last covered the chunk, in milliseconds since the epoch
  * @param frequency decayed number of uses at that time
+ * @param uses number of uses, not decayed
+ * @param profile what was measured of its context
  */
 public record EntryNote(
-    ChunkKey root, ChunkKey previous, int chunkIndex, long generation, int codec, long bytes,
-    long lastUseMillis,
-    double frequency) {
-  private static final int VERSION = 1;
-  private static final int LENGTH = 112;
-  private static final int CRC_AT = LENGTH - Integer.BYTES;
+    ChunkKey root, ChunkKey previous, int chunkIndex, long generation, Encoding encoding, long bytes,
+    long lastUseMillis, double frequency, long uses, Profile profile) {
+  /** Most candidates a note has room for. */
+  public static final int MAX_CANDIDATES = 96;
+
+  private static final int VERSION = 2;
+  private static final int PROFILE_AT = 116;
+  private static final int LOSSES_AT = PROFILE_AT + 8;
+
+  /**
+   * What was measured of the chunk's context.
+   *
+   * @param candidates stands for the list of encodings that were measured
+   * @param lossPerChunk for each of them what one chunk adds to the loss, NaN where unknown; empty for no profile
+   */
+  public record Profile(int candidates, float[] lossPerChunk) {
+    /** Nothing was measured. */
+    public static final Profile NONE = new Profile(0, new float[0]);
+
+    /** A number that stands for a list of candidates, the same in every process. */
+    public static int fingerprint(List<Encoding> candidates) {
+      CRC32C crc = new CRC32C();
+      for (Encoding each : candidates) {
+        crc.update(each.codec() & 0xFF);
+        crc.update(each.codec() >>> 8);
+        crc.update(each.dropping().number());
+        crc.update(each.retainedPercent());
+      }
+      return (int) crc.getValue();
+    }
+  }
 
   /** The bytes kept in the index. */
   public byte[] encode() {
-    byte[] bytes = new byte[LENGTH];
+    float[] losses = profile.lossPerChunk;
+    byte[] bytes = new byte[LOSSES_AT + losses.length * Float.BYTES + Integer.BYTES];
     MemorySegment out = MemorySegment.ofArray(bytes);
     out.set(Wire.INT, 0, VERSION);
     root.write(out, 4);
     previous.write(out, 36);
     out.set(Wire.INT, 68, chunkIndex);
     out.set(Wire.LONG, 72, generation);
-    out.set(Wire.INT, 80, codec);
+    out.set(Wire.SHORT, 80, (short) encoding.codec());
+    out.set(Wire.BYTE, 82, (byte) encoding.dropping().number());
+    out.set(Wire.BYTE, 83, (byte) encoding.retainedPercent());
     out.set(Wire.LONG, 84, this.bytes);
     out.set(Wire.LONG, 92, lastUseMillis);
     out.set(Wire.DOUBLE, 100, frequency);
-    out.set(Wire.INT, CRC_AT, Checksums.crc(out.asSlice(0, CRC_AT)));
+    out.set(Wire.LONG, 108, uses);
+    out.set(Wire.INT, PROFILE_AT, profile.candidates);
+    out.set(Wire.INT, PROFILE_AT + 4, losses.length);
+    for (int candidate = 0; candidate < losses.length; candidate++) {
+      out.set(Wire.INT, LOSSES_AT + (long) candidate * Float.BYTES,
+          Float.floatToRawIntBits(losses[candidate]));
+    }
+    out.set(Wire.INT, crcAt(bytes), Checksums.crc(out.asSlice(0, crcAt(bytes))));
     return bytes;
+  }
+
+  private static int crcAt(byte[] note) {
+    return note.length - Integer.BYTES;
   }
 
   /** Reads {@link #encode}'s bytes. */
   public static EntryNote decode(byte[] note) throws MalformedDataException {
-    Preamble.require(note.length == LENGTH, "note has %d bytes, expected %d", note.length, LENGTH);
+    int least = LOSSES_AT + Integer.BYTES;
+    Preamble.require(note.length >= least, "note has %d bytes, expected at least %d", note.length, least);
     MemorySegment in = MemorySegment.ofArray(note);
-    int crc = Checksums.crc(in.asSlice(0, CRC_AT));
-    Preamble.require(in.get(Wire.INT, CRC_AT) == crc, "note checksum is wrong, computed %08x", crc);
+    int crc = Checksums.crc(in.asSlice(0, crcAt(note)));
+    Preamble.require(in.get(Wire.INT, crcAt(note)) == crc, "note checksum is wrong, computed %08x", crc);
     int version = in.get(Wire.INT, 0);
     Preamble.require(version == VERSION, "note version is %d, expected %d", version, VERSION);
     int index = in.get(Wire.INT, 68);
     double frequency = in.get(Wire.DOUBLE, 100);
     long bytes = in.get(Wire.LONG, 84);
-    int codec = in.get(Wire.INT, 80);
-    Preamble.require(index >= 0 && bytes > 0 && codec >= 0 && codec <= Codecs.MAX_NUMBER,
-        "note has chunk index %d, %d bytes, codec %d", index, bytes, codec);
+    Preamble.require(index >= 0 && bytes > 0, "note has chunk index %d, %d bytes", index, bytes);
     Preamble.require(frequency >= 0 && frequency < Double.POSITIVE_INFINITY, "note has frequency %s",
         frequency);
     return new EntryNote(
-        ChunkKey.read(in, 4), ChunkKey.read(in, 36), index, in.get(Wire.LONG, 72), codec, bytes,
-        in.get(Wire.LONG, 92), frequency);
+        ChunkKey.read(in, 4), ChunkKey.read(in, 36), index, in.get(Wire.LONG, 72), encoding(in), bytes,
+        in.get(Wire.LONG, 92), frequency, in.get(Wire.LONG, 108), profile(in));
+  }
+
+  private static Encoding encoding(MemorySegment in) throws MalformedDataException {
+    int codec = Short.toUnsignedInt(in.get(Wire.SHORT, 80));
+    int method = Byte.toUnsignedInt(in.get(Wire.BYTE, 82));
+    int percent = Byte.toUnsignedInt(in.get(Wire.BYTE, 83));
+    return Codecs.encoding(codec, method, percent);
+  }
+
+  private static Profile profile(MemorySegment in) throws MalformedDataException {
+    int count = in.get(Wire.INT, PROFILE_AT + 4);
+    long bytes = LOSSES_AT + (long) count * Float.BYTES + Integer.BYTES;
+    Preamble.require(count >= 0 && count <= MAX_CANDIDATES && bytes == in.byteSize(),
+        "note of %d bytes has losses of %d candidates", in.byteSize(), count);
+    float[] losses = new float[count];
+    for (int candidate = 0; candidate < count; candidate++) {
+      losses[candidate] = Float.intBitsToFloat(in.get(Wire.INT, LOSSES_AT + (long) candidate * Float.BYTES));
+      Preamble.require(!(losses[candidate] < 0 || losses[candidate] > 1), "note has a loss of %s",
+          losses[candidate]);
+    }
+    return count == 0 ? Profile.NONE : new Profile(in.get(Wire.INT, PROFILE_AT), losses);
   }
 }

@@ -29,8 +29,9 @@ public record Position(Segment below, int chunk) {
     List<Stored> all = new ArrayList<>(2);
     for (Variant variant : segment.variants()) {
       if (variant.has(index)) {
-        all.add(new Stored(variant.tier(), variant.codec(), variant.variantClass(), variant.generation(index),
-            variant.bytes(index)));
+        all.add(
+            new Stored(variant.tier(), variant.encoding(), variant.variantClass(), variant.generation(index),
+                variant.bytes(index)));
       }
     }
     return all;

@@ -1,6 +1,7 @@
 package io.kvcache.internal.tree;
 
 import io.kvcache.ChunkKey;
+import io.kvcache.Encoding;
 import io.kvcache.spi.PlacementEvent;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -234,11 +235,11 @@ public final class PrefixTree {
    * Forgets an entry of a chunk, if it is still of this generation; removes segments that thereby become
    * useless.
    */
-  public void displace(Position position, int tier, int codec, long generation) {
+  public void displace(Position position, int tier, Encoding encoding, long generation) {
     Segment segment = position.segment();
     int index = position.chunk() - segment.firstChunk();
     for (Variant variant : List.copyOf(segment.variants())) {
-      boolean same = variant.tier() == tier && variant.codec() == codec && variant.has(index);
+      boolean same = variant.tier() == tier && variant.encoding().equals(encoding) && variant.has(index);
       if (same && variant.generation(index) == generation) {
         segment.displace(index, variant);
         events.accept(new PlacementEvent.Left(segment, tier));

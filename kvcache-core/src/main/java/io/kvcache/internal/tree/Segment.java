@@ -34,6 +34,9 @@ public final class Segment implements SegmentView {
   private boolean detached;
   private double frequency;
   private long lastUseNanos;
+  private long uses;
+  /** For each candidate what one chunk adds to the loss of its context, NaN where unknown; null where all is. */
+  private float[] lossPerChunk;
 
   /** The root of a namespace when {@code parent} is null and it stays without chunks. */
   Segment(long id, ChunkKey root, Segment parent, int firstChunk, double decayPerNano) {
@@ -49,7 +52,7 @@ public final class Segment implements SegmentView {
     return id;
   }
 
-  /** What the key chain of the namespace starts from. */
+  @Override
   public ChunkKey root() {
     return root;
   }
@@ -146,7 +149,7 @@ public final class Segment implements SegmentView {
     chunks++;
   }
 
-  /** All encodings in all tiers; a chunk may be in several. */
+  @Override
   public List<Variant> variants() {
     return variants;
   }
@@ -155,14 +158,14 @@ public final class Segment implements SegmentView {
   void place(int index, Stored stored) {
     Variant into = null;
     for (Variant variant : List.copyOf(variants)) {
-      if (variant.tier() == stored.tier() && variant.codec() == stored.codec()) {
+      if (variant.tier() == stored.tier() && variant.encoding().equals(stored.encoding())) {
         into = variant;
       } else if (variant.tier() == stored.tier() && variant.variantClass() == stored.variantClass()) {
         displace(index, variant);
       }
     }
     if (into == null) {
-      into = new Variant(stored.tier(), stored.codec(), stored.variantClass(), chunks);
+      into = new Variant(stored.tier(), stored.encoding(), stored.variantClass(), chunks);
       variants.add(into);
     }
     into.add(index, stored.generation(), stored.bytes());
@@ -270,8 +273,36 @@ public final class Segment implements SegmentView {
     return frequency * Math.exp(-decayPerNano * Math.max(0, nowNanos - lastUseNanos));
   }
 
+  @Override
+  public long uses() {
+    return uses;
+  }
+
+  @Override
+  public double quality(int candidate) {
+    return lossPerChunk == null || candidate >= lossPerChunk.length
+        ? Double.NaN
+        : Math.max(0, 1 - (double) lossPerChunk[candidate] * chunks);
+  }
+
+  /** Whether qualities were measured. */
+  public boolean profiled() {
+    return lossPerChunk != null;
+  }
+
+  /** For each candidate what one chunk adds to the loss of its context; null when nobody measured. */
+  public float[] lossPerChunk() {
+    return lossPerChunk;
+  }
+
+  /** Takes note of measured losses, for each candidate and chunk; null forgets them. The array is not copied. */
+  public void profile(float[] losses) {
+    lossPerChunk = losses;
+  }
+
   /** Counts a use. */
   public void use(long nowNanos) {
+    uses++;
     frequency = frequency(nowNanos) + 1;
     lastUseNanos = nowNanos;
   }
@@ -279,6 +310,7 @@ public final class Segment implements SegmentView {
   /** Chunks were stored: a new segment counts as used once, and all of the path as used just now. */
   public void store(long nowNanos) {
     frequency = Math.max(1, frequency(nowNanos));
+    uses = Math.max(1, uses);
     for (Segment segment = this; segment != null; segment = segment.parent) {
       segment.frequency = segment.frequency(nowNanos);
       segment.lastUseNanos = nowNanos;
@@ -286,10 +318,11 @@ public final class Segment implements SegmentView {
   }
 
   /** Takes over what was known of its use before a restart; the most recent and frequent of its chunks counts. */
-  public void restoreUse(double count, long atNanos) {
+  public void restoreUse(double count, long useCount, long atNanos) {
     // Times before the machine was started are negative: 0 stands for "not known" only together with no use.
     lastUseNanos = frequency == 0 ? atNanos : Math.max(lastUseNanos, atNanos);
     frequency = Math.max(Double.MIN_NORMAL, Math.max(frequency, count));
+    uses = Math.max(uses, useCount);
   }
 
   /** Splits the leading {@code count} chunks off into {@code upper}, which takes this segment's place. */
@@ -311,6 +344,8 @@ public final class Segment implements SegmentView {
     upper.leases = leases;
     upper.migrating = migrating;
     upper.frequency = frequency;
+    upper.uses = uses;
+    upper.lossPerChunk = lossPerChunk;
     upper.lastUseNanos = lastUseNanos;
     Segment above = parent;
     if (above != null) {

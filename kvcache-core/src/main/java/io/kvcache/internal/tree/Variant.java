@@ -1,41 +1,48 @@
 package io.kvcache.internal.tree;
 
+import io.kvcache.Encoding;
 import io.kvcache.spi.VariantClass;
+import io.kvcache.spi.VariantView;
 import java.util.Arrays;
 
 /**
  * The chunks of one segment that are in one tier in one encoding. A segment has at most 64 chunks, so which ones are
  * there is one word. Guarded by the cache's lock.
  */
-public final class Variant {
+public final class Variant implements VariantView {
   private final int tier;
-  private final int codec;
+  private final Encoding encoding;
   private final VariantClass variantClass;
   private long present;
   private long[] generations;
   private long[] bytes;
 
-  Variant(int tier, int codec, VariantClass variantClass, int chunks) {
+  Variant(int tier, Encoding encoding, VariantClass variantClass, int chunks) {
     this.tier = tier;
-    this.codec = codec;
+    this.encoding = encoding;
     this.variantClass = variantClass;
     this.generations = new long[chunks];
     this.bytes = new long[chunks];
   }
 
-  /** Index of the tier. */
+  @Override
   public int tier() {
     return tier;
   }
 
-  /** Number of the encoding. */
-  public int codec() {
-    return codec;
+  @Override
+  public Encoding encoding() {
+    return encoding;
   }
 
-  /** Full or serving, as the encoding is lossless or not. */
+  @Override
   public VariantClass variantClass() {
     return variantClass;
+  }
+
+  @Override
+  public int chunks() {
+    return Long.bitCount(present);
   }
 
   /** Whether the segment's chunk {@code index} is there. */
@@ -58,7 +65,8 @@ public final class Variant {
     return has(index) ? bytes[index] : 0;
   }
 
-  long bytes() {
+  @Override
+  public long bytes() {
     long sum = 0;
     for (int index = 0; index < bytes.length; index++) {
       sum += bytes(index);
@@ -83,7 +91,7 @@ public final class Variant {
 
   /** Takes the leading {@code count} chunks out, into a new variant. */
   Variant splitOff(int count, int total) {
-    Variant upper = new Variant(tier, codec, variantClass, count);
+    Variant upper = new Variant(tier, encoding, variantClass, count);
     for (int index = 0; index < count; index++) {
       if (has(index)) {
         upper.add(index, generations[index], bytes[index]);

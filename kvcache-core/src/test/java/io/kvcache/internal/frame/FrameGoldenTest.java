@@ -5,8 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.kvcache.ChunkKey;
+import io.kvcache.Encoding;
 import io.kvcache.FormatDocument;
 import io.kvcache.KvHalf;
+import io.kvcache.internal.frame.EntryNote.Profile;
 import io.kvcache.spi.MalformedDataException;
 import java.security.MessageDigest;
 import java.util.Arrays;
@@ -30,8 +32,8 @@ class FrameGoldenTest {
 
   private static EntryNote note() {
     List<ChunkKey> keys = Frames.exampleKeys();
-    return new EntryNote(Frames.EXAMPLE_ROOT, keys.get(0), 1, Frames.EXAMPLE_GENERATION, 0, 580,
-        1_790_000_000_000L, 1.5);
+    return new EntryNote(Frames.EXAMPLE_ROOT, keys.get(0), 1, Frames.EXAMPLE_GENERATION, Encoding.RAW,
+        580, 1_790_000_000_000L, 1.5, 3, Profile.NONE);
   }
 
   @Test
@@ -101,14 +103,14 @@ class FrameGoldenTest {
   void notesThatCannotBeRightAreRefused() {
     EntryNote good = note();
     List<EntryNote> bad = List.of(
-        new EntryNote(good.root(), good.previous(), -1, 1, 0, 580, 0, 1),
-        new EntryNote(good.root(), good.previous(), 1, 1, -1, 580, 0, 1),
-        new EntryNote(good.root(), good.previous(), 1, 1, 65536, 580, 0, 1),
-        new EntryNote(good.root(), good.previous(), 1, 1, 0, 0, 0, 1),
-        new EntryNote(good.root(), good.previous(), 1, 1, 0, Long.MIN_VALUE, 0, 1),
-        new EntryNote(good.root(), good.previous(), 1, 1, 0, 580, 0, -1),
-        new EntryNote(good.root(), good.previous(), 1, 1, 0, 580, 0, Double.NaN),
-        new EntryNote(good.root(), good.previous(), 1, 1, 0, 580, 0, Double.POSITIVE_INFINITY));
+        new EntryNote(good.root(), good.previous(), -1, 1, Encoding.RAW, 580, 0, 1, 1, Profile.NONE),
+        new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 0, 0, 1, 1, Profile.NONE),
+        new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, Long.MIN_VALUE, 0, 1, 1,
+            Profile.NONE),
+        new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 580, 0, -1, 1, Profile.NONE),
+        new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 580, 0, Double.NaN, 1, Profile.NONE),
+        new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 580, 0, Double.POSITIVE_INFINITY, 1,
+            Profile.NONE));
     for (EntryNote note : bad) {
       assertThrows(MalformedDataException.class, () -> EntryNote.decode(note.encode()), note.toString());
     }

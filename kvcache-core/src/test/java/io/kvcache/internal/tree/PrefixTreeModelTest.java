@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.kvcache.ChunkKey;
+import io.kvcache.Encoding;
 import io.kvcache.spi.PlacementEvent;
 import io.kvcache.spi.SegmentView;
 import io.kvcache.spi.VariantClass;
@@ -103,7 +104,7 @@ class PrefixTreeModelTest {
 
   private Stored entry() {
     boolean exact = random.nextInt(3) > 0;
-    return new Stored(random.nextInt(2), exact ? random.nextInt(2) : 3,
+    return new Stored(random.nextInt(2), Encoding.of(exact ? random.nextInt(2) : 3),
         exact ? VariantClass.FULL : VariantClass.SERVING, ++generations, random.nextInt(1, 100));
   }
 
@@ -150,8 +151,8 @@ class PrefixTreeModelTest {
     Position position = find(chunk);
     if (position != null) {
       Stored stored = model.get(chunk).iterator().next();
-      tree.displace(position, stored.tier(), stored.codec(), stored.generation() + 1);
-      tree.displace(position, stored.tier(), stored.codec(), stored.generation());
+      tree.displace(position, stored.tier(), stored.encoding(), stored.generation() + 1);
+      tree.displace(position, stored.tier(), stored.encoding(), stored.generation());
       model.get(chunk).remove(stored);
       model.values().removeIf(Set::isEmpty);
     }

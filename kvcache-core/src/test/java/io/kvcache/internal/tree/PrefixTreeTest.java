@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.kvcache.ChunkKey;
+import io.kvcache.Encoding;
 import io.kvcache.spi.PlacementEvent;
 import io.kvcache.spi.VariantClass;
 import java.util.ArrayList;
@@ -44,7 +45,7 @@ class PrefixTreeTest {
   }
 
   private static Stored full(long generation) {
-    return new Stored(0, 0, VariantClass.FULL, generation, 10);
+    return new Stored(0, Encoding.of(0), VariantClass.FULL, generation, 10);
   }
 
   private int segmentsOf(List<Position> path) {
@@ -138,7 +139,7 @@ class PrefixTreeTest {
   void heldSegmentOutlivesItsEntries() {
     List<Position> path = store("aaa");
     tree.hold(path.getLast().segment(), 1);
-    path.forEach(position -> tree.displace(position, 0, 0, 1));
+    path.forEach(position -> tree.displace(position, 0, Encoding.of(0), 1));
     assertEquals(3, match("aaa").size());
     tree.hold(path.getLast().segment(), -1);
     assertEquals(0, match("aaa").size());
@@ -186,9 +187,9 @@ class PrefixTreeTest {
   @Test
   void displacingAnotherGenerationDoesNothing() {
     Position position = store("a").getFirst();
-    tree.displace(position, 0, 0, 2);
-    tree.displace(position, 1, 0, 1);
-    tree.displace(position, 0, 1, 1);
+    tree.displace(position, 0, Encoding.of(0), 2);
+    tree.displace(position, 1, Encoding.of(0), 1);
+    tree.displace(position, 0, Encoding.of(1), 1);
     assertEquals(List.of(full(1)), position.stored());
   }
 
@@ -196,8 +197,8 @@ class PrefixTreeTest {
   void missingParentLeavesItsChildren() {
     List<Position> path = store("aaaa");
     store("aab");
-    tree.displace(path.get(0), 0, 0, 1);
-    tree.displace(path.get(1), 0, 0, 1);
+    tree.displace(path.get(0), 0, Encoding.of(0), 1);
+    tree.displace(path.get(1), 0, Encoding.of(0), 1);
     assertEquals(4, match("aaaa").size());
     assertTrue(path.get(1).stored().isEmpty());
     assertEquals(List.of(full(1)), path.get(3).stored());
@@ -206,10 +207,10 @@ class PrefixTreeTest {
   @Test
   void entryInAnotherEncodingReplacesThatOfItsClass() {
     Position position = store("a").getFirst();
-    Stored lossy = new Stored(0, 3, VariantClass.SERVING, 2, 5);
+    Stored lossy = new Stored(0, Encoding.of(3), VariantClass.SERVING, 2, 5);
     tree.place(position, lossy);
     assertEquals(Set.of(full(1), lossy), Set.copyOf(position.stored()));
-    Stored packed = new Stored(0, 1, VariantClass.FULL, 1, 7);
+    Stored packed = new Stored(0, Encoding.of(1), VariantClass.FULL, 1, 7);
     tree.place(position, packed);
     assertEquals(Set.of(packed, lossy), Set.copyOf(position.stored()));
     assertEquals(12, position.segment().bytesIn(0));
@@ -269,7 +270,7 @@ class PrefixTreeTest {
     assertEquals(2, store("aa").size());
     assertEquals(2, match("aaa").size());
     new TreeInspector(tree, CAP, "liar");
-    tree.displace(liar, 0, 0, 3);
+    tree.displace(liar, 0, Encoding.of(0), 3);
     assertEquals(1, tree.segments());
   }
 
@@ -291,9 +292,9 @@ class PrefixTreeTest {
   void usesBeforeTheMachineWasStartedKeepTheirOrder() {
     Segment one = store("a").getFirst().segment();
     Segment other = store("b").getFirst().segment();
-    one.restoreUse(1, -5_000_000_000L);
-    one.restoreUse(4, -6_000_000_000L);
-    other.restoreUse(2, -7_000_000_000L);
+    one.restoreUse(1, 1, -5_000_000_000L);
+    one.restoreUse(4, 4, -6_000_000_000L);
+    other.restoreUse(2, 2, -7_000_000_000L);
     assertEquals(-5_000_000_000L, one.lastUseNanos());
     assertEquals(-7_000_000_000L, other.lastUseNanos());
     assertEquals(2, one.frequency(-4_000_000_000L), 1e-9);

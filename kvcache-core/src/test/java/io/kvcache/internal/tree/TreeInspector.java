@@ -77,10 +77,10 @@ final class TreeInspector {
 
   private void visitVariants(Segment segment) {
     long mask = segment.chunks() == 64 ? -1 : (1L << segment.chunks()) - 1;
-    Set<List<Integer>> encodings = new HashSet<>();
+    Set<List<Object>> encodings = new HashSet<>();
     for (Variant variant : segment.variants()) {
       assertTrue(variant.present() != 0 && (variant.present() & ~mask) == 0, at + ": chunks outside");
-      assertTrue(encodings.add(List.of(variant.tier(), variant.codec())), at + ": one encoding twice");
+      assertTrue(encodings.add(List.of(variant.tier(), variant.encoding())), at + ": one encoding twice");
     }
     for (int tier = 0; tier < 2; tier++) {
       long bytes = 0;
