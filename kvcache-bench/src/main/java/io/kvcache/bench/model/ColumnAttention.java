@@ -45,17 +45,20 @@ final class ColumnAttention {
    *
    * @param queries [width][columns], scaled
    * @param attended [width][columns]; the group's part is overwritten
-   * @param firstRecorded the first column whose attention is to be summed up
-   * @return attention mass per entry from the recorded columns; null if there are none
+   * @param firstRecorded for each sum that is wanted, the first column whose attention counts
+   * @return for each sum attention mass per entry; null if no column counts
    */
-  float[] attend(int kvHead, float[][] queries, float[][] attended, int columns, int firstRecorded) {
-    float[] mass = firstRecorded < columns ? new float[entries] : null;
+  float[][] attend(int kvHead, float[][] queries, float[][] attended, int columns, int[] firstRecorded) {
+    float[][] mass = new float[firstRecorded.length][];
+    Arrays.setAll(mass, sum -> firstRecorded[sum] < columns ? new float[entries] : null);
     for (int i = 0; i < config.group(); i++) {
       int offset = (kvHead * config.group() + i) * config.headDim();
       score(queries, offset, columns);
       sumValues(attended, offset, columns);
-      if (mass != null) {
-        record(mass, firstRecorded, columns);
+      for (int sum = 0; sum < mass.length; sum++) {
+        if (mass[sum] != null) {
+          record(mass[sum], firstRecorded[sum], columns);
+        }
       }
     }
     return mass;

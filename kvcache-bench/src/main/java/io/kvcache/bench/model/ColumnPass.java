@@ -1,6 +1,7 @@
 package io.kvcache.bench.model;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.IntStream;
 
 /**
@@ -61,24 +62,24 @@ final class ColumnPass {
   private final Workers workers;
   private final KvState state;
   private final int tokens;
-  private final AttentionScores scores;
+  private final PrefillNotes notes;
   private final Block[] blocks;
   private final Scratch[] scratch;
 
   /**
    * Prepares a run that appends the tokens to the state.
    *
-   * @param scores takes the attention mass; null for none
+   * @param notes takes what is to be noted down
    */
   ColumnPass(
       ModelWeights weights, Rotary rotary, Workers workers, KvState state, int[] tokens,
-      AttentionScores scores) {
+      PrefillNotes notes) {
     this.weights = weights;
     this.rotary = rotary;
     this.workers = workers;
     this.state = state;
     this.tokens = tokens.length;
-    this.scores = scores;
+    this.notes = notes;
     config = weights.config();
     blocks = cut(tokens);
     int entries = IntStream.range(0, config.layers()).map(layer -> entries(layer, tokens.length)).max()
@@ -150,6 +151,9 @@ final class ColumnPass {
 
     clear(block.queries, columns);
     w.query().addProduct(block.queries, s.normal, columns);
+    if (notes.queries() != null) {
+      notes.queries().put(layer, position, block.queries, columns);
+    }
     rotary.rotate(block.queries, columns, position);
     for (float[] row : block.queries) {
       Kernels.scale(row, config.queryScale(), columns);
@@ -168,22 +172,25 @@ final class ColumnPass {
 
   private void attend(int layer) {
     int kvHeads = config.kvHeads();
-    float[][] mass = new float[blocks.length * kvHeads][];
+    List<AttentionScores> scores = notes.attention();
+    float[][][] mass = new float[blocks.length * kvHeads][][];
     workers.forEach(mass.length, (task, runner) -> {
       Block block = blocks[blocks.length - 1 - task / kvHeads]; // the longest first, for even ends
       int kvHead = task % kvHeads;
       ColumnAttention attention = scratch[runner].attention;
       int end = state.length() + block.firstToken + block.columns;
       attention.load(state, layer, kvHead, end);
-      int firstRecorded = scores == null
-          ? block.columns
-          : Math.max(0, scores.fromQuery() - (end - block.columns));
+      int[] firstRecorded = scores.stream()
+          .mapToInt(all -> Math.max(0, all.fromQuery() - (end - block.columns))).toArray();
       mass[task] = attention.attend(kvHead, block.queries, block.attended, block.columns, firstRecorded);
     });
-    for (int task = 0; scores != null && task < mass.length; task++) {
-      if (mass[task] != null) { // summed here rather than by the threads, to keep one order
-        int kvHead = task % kvHeads;
-        scores.add(layer, kvHead, state.positions(layer, kvHead, state.length() + tokens), mass[task]);
+    for (int task = 0; task < mass.length; task++) {
+      for (int i = 0; i < scores.size(); i++) {
+        if (mass[task][i] != null) { // summed here rather than by the threads, to keep one order
+          int kvHead = task % kvHeads;
+          int[] positions = state.positions(layer, kvHead, state.length() + tokens);
+          scores.get(i).add(layer, kvHead, positions, mass[task][i]);
+        }
       }
     }
   }

@@ -14,12 +14,17 @@ final class Rotary {
     cos = new float[context][headDim / 2];
     sin = new float[context][headDim / 2];
     for (int pair = 0; pair < headDim / 2; pair++) {
-      double frequency = Math.pow(BASE, -2.0 * pair / headDim);
+      double frequency = frequency(pair, headDim);
       for (int position = 0; position < context; position++) {
         cos[position][pair] = (float) Math.cos(position * frequency);
         sin[position][pair] = (float) Math.sin(position * frequency);
       }
     }
+  }
+
+  /** Radians by which a pair turns from one position to the next. */
+  static double frequency(int pair, int headDim) {
+    return Math.pow(BASE, -2.0 * pair / headDim);
   }
 
   /** Turns all heads in {@code x}, which holds whole heads of one token. */

@@ -1,6 +1,7 @@
 package io.kvcache.bench.model;
 
 import java.util.Arrays;
+import java.util.List;
 
 /**
  * Attention of a few queries, one at a time. Scores run along the entries (keys are held by dimension), the
@@ -27,13 +28,15 @@ final class RowAttention {
    * @param attended [token][width]; the group's part is overwritten
    */
   void attend(
-      KvState state, int layer, int kvHead, float[][] queries, float[][] attended, AttentionScores scores) {
+      KvState state, int layer, int kvHead, float[][] queries, float[][] attended,
+      List<AttentionScores> scores) {
     int end = state.length() + queries.length;
     int entries = state.entries(layer, end);
     load(state, layer, kvHead, end, entries);
     for (int t = 0; t < queries.length; t++) {
       int visible = entries - (queries.length - 1 - t);
-      boolean recorded = scores != null && state.length() + t >= scores.fromQuery();
+      int position = state.length() + t;
+      boolean recorded = scores.stream().anyMatch(all -> position >= all.fromQuery());
       float[] mass = recorded ? new float[visible] : null;
       for (int i = 0; i < config.group(); i++) {
         int offset = (kvHead * config.group() + i) * config.headDim();
@@ -48,7 +51,9 @@ final class RowAttention {
         }
       }
       if (recorded) {
-        scores.add(layer, kvHead, state.positions(layer, kvHead, end), mass);
+        int[] positions = state.positions(layer, kvHead, end);
+        scores.stream().filter(all -> position >= all.fromQuery())
+            .forEach(all -> all.add(layer, kvHead, positions, mass));
       }
     }
   }

@@ -34,10 +34,10 @@ final class RowPass {
   /**
    * Appends the tokens to the state.
    *
-   * @param scores takes the attention mass; null for none
+   * @param notes takes what is to be noted down
    * @return the last layer's output per token, [token][width]
    */
-  float[][] run(KvState state, int[] tokens, AttentionScores scores) {
+  float[][] run(KvState state, int[] tokens, PrefillNotes notes) {
     float[][] x = new float[tokens.length][];
     for (int t = 0; t < tokens.length; t++) {
       x[t] = weights.embedding(tokens[t]).clone();
@@ -45,9 +45,9 @@ final class RowPass {
     float[][] attended = new float[tokens.length][config.width()];
     for (int layer = 0; layer < config.layers(); layer++) {
       ModelWeights.Layer w = weights.layers().get(layer);
-      float[][] queries = project(state, layer, w, x);
+      float[][] queries = project(state, layer, w, x, notes.queries());
       for (int kvHead = 0; kvHead < config.kvHeads(); kvHead++) {
-        attention.attend(state, layer, kvHead, queries, attended, scores);
+        attention.attend(state, layer, kvHead, queries, attended, notes.attention());
       }
       for (int t = 0; t < tokens.length; t++) {
         feedForward(w, x[t], attended[t]);
@@ -58,7 +58,8 @@ final class RowPass {
   }
 
   /** Writes the tokens' keys and values to the state and returns their scaled queries. */
-  private float[][] project(KvState state, int layer, ModelWeights.Layer w, float[][] x) {
+  private float[][] project(KvState state, int layer, ModelWeights.Layer w, float[][] x,
+      PromptQueries noted) {
     float[][] queries = new float[x.length][config.width()];
     short[] keys = new short[x.length * config.kvWidth()];
     short[] values = new short[keys.length];
@@ -66,6 +67,9 @@ final class RowPass {
       int position = state.length() + t;
       Kernels.normalise(normal, x[t], w.attentionGains());
       w.query().addProduct(queries[t], normal);
+      if (noted != null) {
+        noted.put(layer, position, queries[t]);
+      }
       rotary.rotate(queries[t], position);
       Kernels.scale(queries[t], config.queryScale(), config.width());
 

@@ -1,6 +1,7 @@
 package io.kvcache.bench.model;
 
 import java.util.Arrays;
+import java.util.List;
 
 /**
  * A decoder-only transformer of the Llama family: RMS normalisation, rotary positions, grouped-query
@@ -51,12 +52,17 @@ public final class Transformer implements AutoCloseable {
 
   /** Appends the tokens and returns the logits after the last one, [vocabulary]. */
   public float[] prefill(KvState state, int... tokens) {
-    return weights.logits(forward(state, null, tokens, 1)[0]);
+    return weights.logits(forward(state, PrefillNotes.NONE, tokens, 1)[0]);
   }
 
   /** As {@link #prefill(KvState, int...)}, and adds the attention the tokens pay to {@code scores}. */
   public float[] prefill(KvState state, AttentionScores scores, int... tokens) {
-    return weights.logits(forward(state, scores, tokens, 1)[0]);
+    return prefill(state, new PrefillNotes(List.of(scores), null), tokens);
+  }
+
+  /** As {@link #prefill(KvState, int...)}, and fills in the notes. */
+  public float[] prefill(KvState state, PrefillNotes notes, int... tokens) {
+    return weights.logits(forward(state, notes, tokens, 1)[0]);
   }
 
   /** Appends one token and returns the logits after it, [vocabulary]. */
@@ -69,7 +75,7 @@ public final class Transformer implements AutoCloseable {
    * return token by token. Undo what turns out wrong with {@link KvState#truncate}.
    */
   public float[][] verify(KvState state, int... tokens) {
-    float[][] last = forward(state, null, tokens, tokens.length);
+    float[][] last = forward(state, PrefillNotes.NONE, tokens, tokens.length);
     float[][] logits = new float[tokens.length][];
     Arrays.setAll(logits, i -> weights.logits(last[i]));
     return logits;
@@ -109,15 +115,13 @@ public final class Transformer implements AutoCloseable {
     return best;
   }
 
-  private synchronized float[][] forward(KvState state, AttentionScores scores, int[] tokens, int keep) {
+  private synchronized float[][] forward(KvState state, PrefillNotes notes, int[] tokens, int keep) {
     check(state, tokens);
-    if (scores != null) {
-      scores.grow(config(), state.length() + tokens.length);
-    }
+    notes.grow(config(), state.length(), state.length() + tokens.length);
     if (tokens.length > RowPass.MAX_TOKENS) {
-      return new ColumnPass(weights, rotary, workers, state, tokens, scores).run(keep);
+      return new ColumnPass(weights, rotary, workers, state, tokens, notes).run(keep);
     }
-    float[][] outputs = rowPass.run(state, tokens, scores);
+    float[][] outputs = rowPass.run(state, tokens, notes);
     return Arrays.copyOfRange(outputs, tokens.length - keep, tokens.length);
   }
 
