@@ -28,7 +28,8 @@ public interface KvLease extends AutoCloseable {
   List<Run> runs();
 
   /**
-   * Copies one layer into the caller's memory, decoded, as {@code [token][kvHead × headDim]}.
+   * Copies one layer into the caller's memory, decoded, as {@code [token][kvHead × headDim]}. Rows of runs of which
+   * tokens were dropped are left as they are: {@link #kept} gives those.
    *
    * <p>Read layers in ascending order: the cache reads ahead.
    *
@@ -47,6 +48,15 @@ public interface KvLease extends AutoCloseable {
    * @return views of the run's chunks from its start on; fewer than the run has when bytes were not usable
    */
   List<KvView> view(Run run, int layer);
+
+  /**
+   * One layer of a run of which tokens were dropped: what was kept, in memory of the lease.
+   *
+   * @param run one of {@link #runs} whose fidelity is {@link Fidelity.Pruned}
+   * @param layer index from 0
+   * @return for the run's chunks from its start on; for fewer than it has, possibly none, when bytes were not usable
+   */
+  KvKept kept(Run run, int layer);
 
   /** How long reading all layers is expected to take; zero for an empty lease. */
   Duration loadEstimate();
@@ -74,6 +84,24 @@ public interface KvLease extends AutoCloseable {
    * @param storedBytes bytes the chunks take in the tier
    */
   record Run(int firstToken, int tokens, String tier, String codec, Fidelity fidelity, long storedBytes) {}
+
+  /**
+   * What is kept of one layer of consecutive tokens. Keys and values keep the rotation of their original position,
+   * and the context goes on behind {@code firstToken + tokens}, whatever was dropped.
+   *
+   * @param firstToken position of the first token, kept or not
+   * @param tokens tokens, kept or not
+   * @param positions {@code [kvHead][kept]}: positions in the context of the tokens each head keeps, ascending; as
+   *     many for every head
+   * @param keys {@code [kvHead][kept][headDim]}, read-only
+   * @param values {@code [kvHead][kept][headDim]}, read-only; empty where a layer has none
+   */
+  record KvKept(int firstToken, int tokens, int[][] positions, MemorySegment keys, MemorySegment values) {
+    /** Tokens kept by each head. */
+    public int kept() {
+      return positions[0].length;
+    }
+  }
 
   /**
    * One layer of one chunk.

@@ -136,8 +136,12 @@ public final class TokenScores {
     return scores == null ? null : scores[layer][kvHead];
   }
 
-  /** Checks that the scores are of a prompt of {@code tokens} tokens of this layout. */
-  void requireShape(KvLayout layout, int tokens) {
+  /**
+   * Checks that the scores are of a prompt of {@code tokens} tokens of this layout.
+   *
+   * @throws IllegalArgumentException when they are not, with both shapes
+   */
+  public void requireShape(KvLayout layout, int tokens) {
     byMethod.forEach((method, scores) -> {
       boolean fits = scores.length == layout.layers().size() && scores[0][0].length == tokens;
       for (int layer = 0; fits && layer < scores.length; layer++) {

@@ -69,9 +69,12 @@ public final class LruPlacement implements PlacementPolicy {
           "codecs are given for " + encodings.size() + " tiers, the cache has " + cache.tiers().size());
     }
     for (Encoding encoding : encodings) {
+      if (!cache.codings().codecs().contains(encoding.codec())) {
+        throw new IllegalArgumentException(
+            "codec " + encoding.codec() + " is not among the cache's " + cache.codings().codecs());
+      }
       if (!cache.codings().supports(encoding)) {
-        throw new IllegalArgumentException("the cache cannot store " + encoding + "; its codecs are "
-            + cache.codings().codecs());
+        throw new IllegalArgumentException("tokens of the cache's layout cannot be dropped as " + encoding);
       }
     }
     if (!this.tiers.isEmpty()) {

@@ -16,6 +16,7 @@ import io.kvcache.KvReservation.Status;
 import io.kvcache.Namespace;
 import io.kvcache.StoreOptions;
 import io.kvcache.Tokens;
+import io.kvcache.internal.engine.Inventory.Acceptance;
 import io.kvcache.internal.engine.Inventory.Lookup;
 import io.kvcache.internal.engine.Inventory.Removed;
 import io.kvcache.internal.engine.Recovery.Recovered;
@@ -23,7 +24,6 @@ import io.kvcache.internal.frame.Codecs;
 import io.kvcache.internal.frame.EntryNote;
 import io.kvcache.internal.frame.FramePlan;
 import io.kvcache.internal.tree.Segment;
-import io.kvcache.internal.tree.Stored;
 import io.kvcache.spi.CacheRuntime;
 import io.kvcache.spi.Deadline;
 import io.kvcache.spi.EntryId;
@@ -38,7 +38,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.TimeUnit;
-import java.util.function.Predicate;
 
 /**
  * The cache: turns prompts into key chains, asks the {@link Inventory} what is stored, and hands out leases and
@@ -84,7 +83,7 @@ public final class CacheEngine implements KvCache {
     requireCandidates(settings.policy().candidates(), codecs);
     Inventory inventory = new Inventory(segmentChunks(infos), settings.frequencyHalfLife().toNanos(),
         settings.policy(), runtime.nanoTime(), tiers);
-    this.shared = new Resources(plan, codecs, List.copyOf(tiers), inventory,
+    this.shared = new Resources(plan, codecs, new Qualities(codecs, settings.policy().candidates()), List.copyOf(tiers), inventory,
         Staging.forLeases(settings.stagingBytes(), largestPart), Staging.forMover(largestPart), runtime,
         events);
     this.migrator = new Migrator(shared);
@@ -171,22 +170,13 @@ public final class CacheEngine implements KvCache {
     return keys;
   }
 
-  private Predicate<Stored> ofQuality(double least) {
-    return stored -> {
-      Encoding encoding = stored.encoding();
-      return shared.codecs.supports(encoding)
-          && (shared.codecs.exact(encoding)
-              || (least < 1 && shared.codecs.nominalQuality(encoding) >= least));
-    };
-  }
-
   @Override
   public KvLease acquire(Namespace namespace, Tokens tokens, AcquireOptions options) {
     Objects.requireNonNull(options, "options");
     KeyChain chain = chain(namespace, tokens);
     Deadline deadline = Deadline.after(nanos(options.deadline()), shared.runtime.nanoTime());
-    Predicate<Stored> usable = ofQuality(options.leastQuality())
-        .and(stored -> shared.tiers.get(stored.tier()).available());
+    Acceptance usable = shared.qualities.alongPath(options.leastQuality(), options.pruned(),
+        stored -> shared.tiers.get(stored.tier()).available());
     long seen = options.awaitPending() ? shared.inventory.changes() : 0;
     Lookup found = lookup(chain, usable);
     while (options.awaitPending() && found.pending() && !shared.closed()
@@ -207,7 +197,7 @@ public final class CacheEngine implements KvCache {
   }
 
   /** Computes keys only as far as chunks are found, so that a miss is cheap however long the prompt. */
-  private Lookup lookup(KeyChain chain, Predicate<Stored> usable) {
+  private Lookup lookup(KeyChain chain, Acceptance usable) {
     List<ChunkKey> keys = new ArrayList<>();
     int wanted = 1;
     while (true) {
@@ -241,7 +231,7 @@ public final class CacheEngine implements KvCache {
     if (!options.prefillTime().isZero()) {
       shared.recompute.observe(tokens.length(), options.prefillTime().toNanos());
     }
-    Claim claim = shared.inventory.claim(root, keys, ofQuality(options.leastQuality()));
+    Claim claim = shared.inventory.claim(root, keys, shared.qualities.each(options.leastQuality()));
     if (claim.first() == keys.size()) {
       return new Reservation.Unreserved(Status.STORED);
     }

@@ -67,6 +67,15 @@ final class Inventory extends Monitor {
     wishes.addAll(policy.on(event, nanoTime.getAsLong()));
   }
 
+  /** Which entries will do. */
+  interface Acceptance {
+    /** Whether an entry will do in a path that has lost so much quality before it. */
+    boolean accepts(Segment segment, Stored stored, double lostBefore);
+
+    /** What using it adds to what the path loses. */
+    double loss(Segment segment, Stored stored);
+  }
+
   /** One chunk of a leased prefix, and the entry to read it from. */
   record Found(Position position, ChunkKey key, Stored stored) {}
 
@@ -82,20 +91,23 @@ final class Inventory extends Monitor {
    * Looks the longest usable prefix up. When {@code keys} do not suffice to tell, nothing is held.
    *
    * @param more whether there are more keys than these
-   * @param usable whether an entry will do; of several the one in the fastest tier is taken
+   * @param usable which entries will do; of several the one in the fastest tier is taken, of those an exact one
    */
-  Lookup lookup(ChunkKey root, List<ChunkKey> keys, boolean more, Predicate<Stored> usable) {
+  Lookup lookup(ChunkKey root, List<ChunkKey> keys, boolean more, Acceptance usable) {
     return locked(() -> {
       List<Position> path = tree.match(root, keys);
       if (more && path.size() == keys.size()) {
         return new Lookup(List.of(), false, false);
       }
       List<Found> chunks = new ArrayList<>(path.size());
+      double lost = 0;
       for (Position position : path) {
-        Stored best = best(position, usable);
+        double before = lost;
+        Stored best = best(position, stored -> usable.accepts(position.segment(), stored, before));
         if (best == null) {
           break;
         }
+        lost += usable.loss(position.segment(), best);
         chunks.add(new Found(position, keys.get(chunks.size()), best));
       }
       if (!chunks.isEmpty()) {
@@ -109,7 +121,9 @@ final class Inventory extends Monitor {
   private static Stored best(Position position, Predicate<Stored> usable) {
     Stored best = null;
     for (Stored stored : position.stored()) {
-      if ((best == null || stored.tier() < best.tier()) && usable.test(stored)) {
+      boolean better = best == null || stored.tier() < best.tier()
+          || (stored.tier() == best.tier() && stored.variantClass() == VariantClass.FULL);
+      if (better && usable.test(stored)) {
         best = stored;
       }
     }
@@ -141,11 +155,11 @@ final class Inventory extends Monitor {
    *
    * @param enough whether an entry makes storing the chunk again needless
    */
-  Claim claim(ChunkKey root, List<ChunkKey> keys, Predicate<Stored> enough) {
+  Claim claim(ChunkKey root, List<ChunkKey> keys, Acceptance enough) {
     return locked(() -> {
       List<Position> path = tree.match(root, keys);
       int first = 0;
-      while (first < path.size() && best(path.get(first), enough) != null) {
+      while (!lacks(path, first, enough)) {
         first++;
       }
       int end = first;
@@ -176,8 +190,12 @@ final class Inventory extends Monitor {
     return locked(() -> claims.beginCommit(claim));
   }
 
-  private static boolean lacks(List<Position> path, int chunk, Predicate<Stored> enough) {
-    return chunk >= path.size() || best(path.get(chunk), enough) == null;
+  private static boolean lacks(List<Position> path, int chunk, Acceptance enough) {
+    if (chunk >= path.size()) {
+      return true;
+    }
+    Segment segment = path.get(chunk).segment();
+    return path.get(chunk).stored().stream().noneMatch(stored -> enough.accepts(segment, stored, 0));
   }
 
   /**

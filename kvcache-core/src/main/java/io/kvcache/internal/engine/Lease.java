@@ -117,13 +117,26 @@ final class Lease implements KvLease {
     long valueBytes = (long) chunkTokens * spec.valueRowBytes();
     requireRoom(keys, keyBytes * usable, "keys");
     requireRoom(values, valueBytes * usable, "values");
-    forEachChunk(layer, 0, usable, (chunk, reader, part) -> {
-      FrameReader.Layer from = reader.layer(part, layer);
-      from.decode(KvHalf.KEYS, keys.asSlice(chunk * keyBytes, keyBytes));
-      from.decode(KvHalf.VALUES, values.asSlice(chunk * valueBytes, valueBytes));
-      return from.storedBytes();
-    });
+    int end = 0;
+    for (int start = 0; start < usable; start = end) {
+      end = start + 1;
+      while (end < usable && pruned(end) == pruned(start)) {
+        end++;
+      }
+      if (!pruned(start)) {
+        forEachChunk(layer, start, end, (chunk, reader, part) -> {
+          FrameReader.Layer from = reader.layer(part, layer);
+          from.decode(KvHalf.KEYS, keys.asSlice(chunk * keyBytes, keyBytes));
+          from.decode(KvHalf.VALUES, values.asSlice(chunk * valueBytes, valueBytes));
+          return from.storedBytes();
+        });
+      }
+    }
     return tokens();
+  }
+
+  private boolean pruned(int chunk) {
+    return sources.get(chunk).stored().encoding().dropsTokens();
   }
 
   private static void requireRoom(MemorySegment segment, long least, String name) {
@@ -181,10 +194,9 @@ final class Lease implements KvLease {
         Stored stored = alike.stored();
         shared.counters.loaded(stored.tier(), stored.encoding(), bytes);
         if (alike.inPlace()) {
-          TierHandle tier = shared.tiers.get(stored.tier());
-          tier.bytesRead.add(bytes);
-          tier.loads.observe(bytes, shared.runtime.nanoTime().getAsLong() - start);
+          shared.tiers.get(stored.tier()).bytesRead.add(bytes);
         }
+        observed.add(stored.tier(), stored.encoding(), bytes, shared.runtime.nanoTime().getAsLong() - start);
       }
       bytes = 0;
     }
@@ -227,11 +239,8 @@ final class Lease implements KvLease {
   @Override
   public List<KvView> view(Run run, int layer) {
     LayerSpec spec = shared.plan.layout().layer(Objects.checkIndex(layer, shared.plan.layers()));
-    int from = run.firstToken() / chunkTokens;
+    int from = firstChunk(run, false);
     int to = from + run.tokens() / chunkTokens;
-    if (run.firstToken() < 0 || run.tokens() < 0 || to > leasedChunks) {
-      throw new IllegalArgumentException(run + " is not a run of this lease of " + leasedChunks + " chunks");
-    }
     List<KvView> views = new ArrayList<>(to - from);
     forEachChunk(layer, from, to, (chunk, reader, part) -> {
       FrameReader.Layer in = reader.layer(part, layer);
@@ -242,6 +251,34 @@ final class Lease implements KvLease {
       return in.storedBytes();
     });
     return views;
+  }
+
+  /** Checks that a run is one of this lease, with or without all its tokens. */
+  private int firstChunk(Run run, boolean pruned) {
+    int from = run.firstToken() / chunkTokens;
+    int to = from + run.tokens() / chunkTokens;
+    if (run.firstToken() < 0 || run.tokens() < chunkTokens || to > leasedChunks) {
+      throw new IllegalArgumentException(run + " is not a run of this lease of " + leasedChunks + " chunks");
+    }
+    for (int chunk = from; chunk < to; chunk++) {
+      if (pruned(chunk) != pruned) {
+        throw new IllegalArgumentException(run + (pruned ? " has all its tokens" : " lacks tokens"));
+      }
+    }
+    return from;
+  }
+
+  @Override
+  public KvKept kept(Run run, int layer) {
+    LayerSpec spec = shared.plan.layout().layer(Objects.checkIndex(layer, shared.plan.layers()));
+    int from = firstChunk(run, true);
+    KeptRows rows = new KeptRows(spec, layer, from, chunkTokens);
+    forEachChunk(layer, from, from + run.tokens() / chunkTokens, (chunk, reader, part) -> {
+      FrameReader.Layer in = reader.layer(part, layer);
+      rows.add(reader.kept(), in);
+      return in.storedBytes();
+    });
+    return rows.gather();
   }
 
   /** Decoded views are the exception; the garbage collector frees them, so that closing stays cheap. */

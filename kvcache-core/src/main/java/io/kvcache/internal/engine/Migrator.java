@@ -1,15 +1,16 @@
 package io.kvcache.internal.engine;
 
 import io.kvcache.CacheEvent;
+import io.kvcache.ChunkKey;
 import io.kvcache.Encoding;
 import io.kvcache.KvHalf;
 import io.kvcache.LayerSpec;
 import io.kvcache.internal.engine.Inventory.Resident;
 import io.kvcache.internal.engine.Resources.Attempt;
-import io.kvcache.internal.engine.Source.Fetched;
 import io.kvcache.internal.frame.FrameHeader;
 import io.kvcache.internal.frame.FrameReader;
 import io.kvcache.internal.frame.FrameWriter;
+import io.kvcache.internal.prune.Kept;
 import io.kvcache.internal.tree.Segment;
 import io.kvcache.internal.tree.Stored;
 import io.kvcache.spi.Compressor;
@@ -25,6 +26,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.RejectedExecutionException;
@@ -47,9 +49,11 @@ final class Migrator {
   private final Resources shared;
   private final ReentrantLock oneAtATime = new ReentrantLock();
   private final AtomicBoolean scheduled = new AtomicBoolean();
+  private final Pruner pruner;
 
   Migrator(Resources shared) {
     this.shared = shared;
+    this.pruner = new Pruner(shared);
   }
 
   /** Has the background look after what the policy wishes, and after full tiers, soon. */
@@ -141,7 +145,7 @@ final class Migrator {
       }
       try {
         List<Resident> there = new ArrayList<>();
-        int copied = copyAll(chunks, from, to, usedBefore, there);
+        int copied = copyAll(new Course(chunks, from, to, usedBefore), there);
         List<EntryId> left =
             keepSource ? List.of() : shared.inventory.vacate(there, from, leaving(from, to), true);
         shared.tiers.get(from).discard(left);
@@ -184,25 +188,44 @@ final class Migrator {
     oneAtATime.unlock();
   }
 
+  /**
+   * One transfer.
+   *
+   * @param chunks of the segment
+   * @param usedBefore what was last used before this time may be evicted from the target
+   */
+  private record Course(List<Resident> chunks, int from, Placement to, long usedBefore) {
+    boolean inPlace() {
+      return from == to.tier();
+    }
+  }
+
   /** Copies chunks from the first on, as far as it goes; adds those that are in the target then to {@code there}. */
-  private int copyAll(List<Resident> chunks, int from, Placement to, long usedBefore, List<Resident> there) {
+  private int copyAll(Course course, List<Resident> there) {
     int copied = 0;
-    for (Resident chunk : chunks) {
-      Stored source = best(chunk, from);
+    Map<ChunkKey, Kept> kept = null;
+    for (Resident chunk : course.chunks) {
+      Stored source = best(chunk, course.from);
       if (source == null || !shared.codecs.supports(source.encoding())) {
         continue;
       }
-      Encoding encoding = shared.codecs.reencodable(source.encoding(), to.encoding())
-          ? to.encoding()
+      Encoding encoding = shared.codecs.reencodable(source.encoding(), course.to.encoding())
+          ? course.to.encoding()
           : source.encoding();
-      boolean present =
-          chunk.stored().stream().anyMatch(stored -> suffices(stored, from, to.tier(), encoding));
-      if (!present) {
+      if (chunk.stored().stream().noneMatch(stored -> suffices(stored, course, encoding))) {
+        if (encoding.dropsTokens() && !source.encoding().dropsTokens() && kept == null) {
+          kept = pruner.choose(course.chunks, course.from, encoding);
+        }
+        if (kept != null && !kept.containsKey(chunk.key())) {
+          return copied;
+        }
         if (!shared.inventory.beginCopy(chunk.key())) {
           continue;
         }
         try {
-          if (shared.closed() || !copy(chunk, source, new Placement(to.tier(), encoding), usedBefore)) {
+          Placement to = new Placement(course.to.tier(), encoding);
+          Kept keeps = kept == null ? null : kept.get(chunk.key());
+          if (shared.closed() || !copy(chunk, source, to, keeps, course.usedBefore)) {
             return copied;
           }
         } finally {
@@ -216,9 +239,9 @@ final class Migrator {
   }
 
   /** Whether an entry is as good as the one a move would make; exact bytes are, however encoded, but not in place. */
-  private boolean suffices(Stored stored, int from, int tier, Encoding encoding) {
-    return stored.tier() == tier && (stored.encoding().equals(encoding)
-        || (tier != from && shared.codecs.supports(stored.encoding()) && shared.codecs.exact(encoding)
+  private boolean suffices(Stored stored, Course course, Encoding encoding) {
+    return stored.tier() == course.to.tier() && (stored.encoding().equals(encoding)
+        || (!course.inPlace() && shared.codecs.supports(stored.encoding()) && shared.codecs.exact(encoding)
             && shared.codecs.exact(stored.encoding())));
   }
 
@@ -255,7 +278,7 @@ final class Migrator {
   /** Copies a frame as it is, each part verified on the way. */
   private Stored copyVerbatim(Resident chunk, Source source, Placement to, long usedBefore)
       throws MalformedDataException {
-    try (Parts parts = new Parts(chunk, source)) {
+    try (PartReader parts = new PartReader(shared, chunk.position(), source)) {
       if (!parts.read(1)) {
         return null;
       }
@@ -311,7 +334,7 @@ final class Migrator {
       return null;
     }
     try (FrameWriter writer = new FrameWriter(shared.plan, compressor, claimed.get());
-        Parts parts = new Parts(chunk, source);
+        PartReader parts = new PartReader(shared, chunk.position(), source);
         Staging.Buffer scratch = shared.moverStaging.take(Deadline.never())) {
       if (scratch == null) {
         return null;
@@ -354,66 +377,5 @@ final class Migrator {
       attempt = shared.create(tier, id, note, bytes, usedBefore);
     }
     return attempt.write();
-  }
-
-  /** The parts of a source, one at a time. */
-  private final class Parts implements AutoCloseable {
-    private final Resident chunk;
-    private final Source source;
-    private int number;
-    private MemorySegment segment;
-    private Fetched fetched;
-
-    Parts(Resident chunk, Source source) {
-      this.chunk = chunk;
-      this.source = source;
-    }
-
-    /** Gets a part; false when it cannot be had. */
-    boolean read(int part) throws MalformedDataException {
-      if (number == part) {
-        return true;
-      }
-      giveBack();
-      if (source.inPlace()) {
-        segment = source.part(part);
-      } else {
-        Staging.Buffer buffer = shared.moverStaging.take(Deadline.never());
-        if (buffer == null) {
-          return false;
-        }
-        fetched = source.fetch(part, buffer, Deadline.never());
-        if (fetched.malformed() != null) {
-          throw fetched.malformed();
-        }
-        if (fetched.problem() == Source.Problem.MISSING) {
-          shared.missing(chunk.position(), source.id(), source.stored());
-        }
-        if (fetched.problem() != null) {
-          return false;
-        }
-        segment = fetched.buffer().segment();
-      }
-      number = part;
-      return true;
-    }
-
-    MemorySegment segment() {
-      return segment;
-    }
-
-    /** Gives the buffer back; the next {@link #read} gets one again. */
-    void giveBack() {
-      number = 0;
-      if (fetched != null) {
-        fetched.close();
-        fetched = null;
-      }
-    }
-
-    @Override
-    public void close() {
-      giveBack();
-    }
   }
 }

@@ -26,6 +26,7 @@ final class Resources {
 
   final FramePlan plan;
   final Codecs codecs;
+  final Qualities qualities;
   final List<TierHandle> tiers;
   final Inventory inventory;
   final Staging staging;
@@ -37,10 +38,11 @@ final class Resources {
   private final AtomicLong generations;
   private volatile boolean closed;
 
-  Resources(FramePlan plan, Codecs codecs, List<TierHandle> tiers, Inventory inventory, Staging staging,
+  Resources(FramePlan plan, Codecs codecs, Qualities qualities, List<TierHandle> tiers, Inventory inventory, Staging staging,
       Staging moverStaging, CacheRuntime runtime, Consumer<CacheEvent> events) {
     this.plan = plan;
     this.codecs = codecs;
+    this.qualities = qualities;
     this.tiers = tiers;
     this.inventory = inventory;
     this.staging = staging;

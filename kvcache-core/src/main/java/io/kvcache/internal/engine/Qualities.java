@@ -1,0 +1,96 @@
+package io.kvcache.internal.engine;
+
+import io.kvcache.Encoding;
+import io.kvcache.internal.engine.Inventory.Acceptance;
+import io.kvcache.internal.frame.Codecs;
+import io.kvcache.internal.tree.Segment;
+import io.kvcache.internal.tree.Stored;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Predicate;
+
+/**
+ * What encodings do to a context's answers, as far as it is known: measured for the segment, else the codec's usual
+ * quality. What is measured adds up along a path, chunk by chunk; the usual quality is that of a whole context.
+ */
+final class Qualities {
+  private final Codecs codecs;
+  private final List<Encoding> candidates;
+  private final Map<Encoding, Integer> indexes = new HashMap<>();
+
+  Qualities(Codecs codecs, List<Encoding> candidates) {
+    this.codecs = codecs;
+    this.candidates = List.copyOf(candidates);
+    for (Encoding candidate : this.candidates) {
+      indexes.put(candidate, indexes.size());
+    }
+  }
+
+  /** The encodings whose quality is measured, in the order of profiles. */
+  List<Encoding> candidates() {
+    return candidates;
+  }
+
+  /** What a chunk encoded so adds to the loss of its context; NaN when nobody measured. */
+  double lossPerChunk(Segment segment, Encoding encoding) {
+    if (codecs.exact(encoding)) {
+      return 0;
+    }
+    Integer index = indexes.get(encoding);
+    float[] losses = segment.lossPerChunk();
+    return index == null || losses == null || index >= losses.length ? Double.NaN : losses[index];
+  }
+
+  /**
+   * Entries by which a path keeps at least so much quality.
+   *
+   * @param least 0 to 1; 1 takes exact bytes only
+   * @param pruned whether tokens may be missing
+   * @param also what else must hold
+   */
+  Acceptance alongPath(double least, boolean pruned, Predicate<Stored> also) {
+    return new Acceptance() {
+      @Override
+      public boolean accepts(Segment segment, Stored stored, double lostBefore) {
+        return also.test(stored) && (pruned || !stored.encoding().dropsTokens())
+            && sufficient(segment, stored, least, lostBefore + loss(segment, stored));
+      }
+
+      @Override
+      public double loss(Segment segment, Stored stored) {
+        double loss = lossPerChunk(segment, stored.encoding());
+        return Double.isNaN(loss) ? 0 : loss;
+      }
+    };
+  }
+
+  /** Entries of at least so much quality, each by itself, with or without all tokens. */
+  Acceptance each(double least) {
+    return new Acceptance() {
+      @Override
+      public boolean accepts(Segment segment, Stored stored, double lostBefore) {
+        double loss = lossPerChunk(segment, stored.encoding());
+        return sufficient(segment, stored, least, loss * segment.chunks());
+      }
+
+      @Override
+      public double loss(Segment segment, Stored stored) {
+        return 0;
+      }
+    };
+  }
+
+  private boolean sufficient(Segment segment, Stored stored, double least, double lost) {
+    Encoding encoding = stored.encoding();
+    if (!codecs.supports(encoding)) {
+      return false;
+    }
+    if (codecs.exact(encoding) || least == 1) {
+      return codecs.exact(encoding);
+    }
+    return Double.isNaN(lossPerChunk(segment, encoding))
+        ? codecs.nominalQuality(encoding) >= least
+        : lost <= 1 - least;
+  }
+}
