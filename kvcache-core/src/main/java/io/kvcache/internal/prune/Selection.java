@@ -1,0 +1,94 @@
+package io.kvcache.internal.prune;
+
+import java.util.Arrays;
+
+/**
+ * Picks the tokens that are kept of one layer of a run of chunks.
+ *
+ * <p>Each head ranks for itself, but within a chunk all heads keep equally many, so that what is stored stays
+ * rectangular. How many a chunk may keep is decided over the run: each head's best tokens are counted chunk by chunk,
+ * and the counts averaged over the heads.
+ */
+public final class Selection {
+  private Selection() {}
+
+  /** Tokens that each head keeps of a run of {@code tokens}: the share, rounded down, but at least one. */
+  public static int budget(int tokens, int retainedPercent) {
+    return Math.max(1, (int) ((long) tokens * retainedPercent / 100));
+  }
+
+  /**
+   * The tokens kept, as {@code [chunk][kvHead]} bitmaps: token {@code t} of a chunk is bit {@code t mod 64} of word
+   * {@code t / 64}.
+   *
+   * @param scores {@code [kvHead][token]} over the run; the highest are kept, of equal ones the later token; NaN counts
+   *     as the lowest
+   * @param chunkTokens divides the number of tokens
+   * @param retainedPercent 1 to 100
+   */
+  public static long[][][] select(float[][] scores, int chunkTokens, int retainedPercent) {
+    int tokens = scores[0].length;
+    if (tokens == 0 || tokens % chunkTokens != 0) {
+      throw new IllegalArgumentException(tokens + " tokens are not chunks of " + chunkTokens);
+    }
+    if (retainedPercent < 1 || retainedPercent > 100) {
+      throw new IllegalArgumentException("retainedPercent is " + retainedPercent + ", must be 1 to 100");
+    }
+    int budget = budget(tokens, retainedPercent);
+    int[][] ranked = new int[scores.length][];
+    Arrays.setAll(ranked, head -> ranked(scores[head]));
+    int[] quotas = quotas(ranked, budget, tokens / chunkTokens, chunkTokens);
+    long[][][] kept = new long[quotas.length][scores.length][(chunkTokens + 63) / 64];
+    for (int head = 0; head < scores.length; head++) {
+      int[] left = quotas.clone();
+      for (int token : ranked[head]) {
+        int chunk = token / chunkTokens;
+        if (left[chunk] > 0) {
+          left[chunk]--;
+          int offset = token % chunkTokens;
+          kept[chunk][head][offset / 64] |= 1L << offset;
+        }
+      }
+    }
+    return kept;
+  }
+
+  /** Tokens, the one to keep first coming first: sorts keys of the score's order above, the token below. */
+  private static int[] ranked(float[] scores) {
+    long[] keys = new long[scores.length];
+    for (int token = 0; token < keys.length; token++) {
+      float score = Float.isNaN(scores[token]) ? Float.NEGATIVE_INFINITY : scores[token] + 0f; // −0 equals +0
+      int bits = Float.floatToRawIntBits(score);
+      int ordered = bits ^ ((bits >> 31) & Integer.MAX_VALUE);
+      keys[token] = (long) ordered << 32 | token;
+    }
+    Arrays.sort(keys);
+    int[] tokens = new int[keys.length];
+    Arrays.setAll(tokens, rank -> (int) keys[keys.length - 1 - rank]);
+    return tokens;
+  }
+
+  /** How many each chunk keeps: the mean over the heads, rounded by largest remainder, of lower chunks first. */
+  private static int[] quotas(int[][] ranked, int budget, int chunks, int chunkTokens) {
+    int heads = ranked.length;
+    int[] sums = new int[chunks];
+    for (int[] tokens : ranked) {
+      for (int rank = 0; rank < budget; rank++) {
+        sums[tokens[rank] / chunkTokens]++;
+      }
+    }
+    int[] quotas = new int[chunks];
+    long[] remainders = new long[chunks];
+    int left = budget;
+    for (int chunk = 0; chunk < chunks; chunk++) {
+      quotas[chunk] = sums[chunk] / heads;
+      left -= quotas[chunk];
+      remainders[chunk] = (long) -(sums[chunk] % heads) << 32 | chunk;
+    }
+    Arrays.sort(remainders);
+    for (int i = 0; i < left; i++) {
+      quotas[(int) remainders[i]]++;
+    }
+    return quotas;
+  }
+}
