@@ -73,7 +73,7 @@ public final class CacheEngine implements KvCache {
     long largestPart = 1;
     for (int codec : codecs.codecs()) {
       long entry = 0;
-      for (long bytes : plan.maxPartBytes(codecs.get(codec))) {
+      for (long bytes : plan.mostPartBytes(codecs.get(codec))) {
         largestPart = Math.max(largestPart, bytes);
         entry += (bytes + Tier.ALIGNMENT - 1) & -Tier.ALIGNMENT;
       }

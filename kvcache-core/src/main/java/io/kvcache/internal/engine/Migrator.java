@@ -256,11 +256,11 @@ final class Migrator {
   private Stored copyVerbatim(Resident chunk, Source source, Placement to, long usedBefore)
       throws MalformedDataException {
     try (Parts parts = new Parts(chunk, source)) {
-      if (!parts.read(1)) {
+      if (!parts.read(0)) {
         return null;
       }
       FrameReader reader = source.reader();
-      long[] bytes = new long[shared.plan.parts()];
+      long[] bytes = new long[reader.header().parts()];
       for (int part = 0; part < bytes.length; part++) {
         bytes[part] = reader.header().partBytes(part);
       }
@@ -302,36 +302,59 @@ final class Migrator {
     EntryId id = new EntryId(chunk.key(), shared.codecs.variantClass(to.encoding()));
     boolean lossy = id.variantClass() == VariantClass.SERVING;
     long generation = lossy ? shared.nextGeneration() : source.stored().generation();
-    long[] most = shared.plan.maxPartBytes(compressor);
-    Stored planned =
-        new Stored(to.tier(), to.encoding(), id.variantClass(), generation, LongStream.of(most).sum());
-    TierHandle tier = shared.tiers.get(to.tier());
-    Optional<TierWrite> claimed = claim(tier, chunk, planned, id, most, usedBefore);
-    if (claimed.isEmpty()) {
-      return null;
-    }
-    try (FrameWriter writer = new FrameWriter(shared.plan, compressor, claimed.get());
-        Parts parts = new Parts(chunk, source);
-        Staging.Buffer scratch = shared.moverStaging.take(Deadline.never())) {
-      if (scratch == null) {
+    try (Parts parts = new Parts(chunk, source)) {
+      if (!parts.read(0)) {
         return null;
+      }
+      FrameHeader parent = source.reader().header();
+      // Making room may take buffers of its own.
+      parts.giveBack();
+      long[] most = shared.plan.maxPartBytes(compressor, parent.scored());
+      Stored planned =
+          new Stored(to.tier(), to.encoding(), id.variantClass(), generation, LongStream.of(most).sum());
+      TierHandle tier = shared.tiers.get(to.tier());
+      Optional<TierWrite> claimed = claim(tier, chunk, planned, id, most, usedBefore);
+      if (claimed.isEmpty()) {
+        return null;
+      }
+      try (FrameWriter writer = new FrameWriter(shared.plan, compressor, claimed.get())) {
+        if (!encodeParts(parts, source.reader(), writer)) {
+          return null;
+        }
+        writer.requireContentOf(parent);
+        FrameHeader.Fields fields = new FrameHeader.Fields(id, generation, chunk.root(), chunk.previous(),
+            chunk.position().chunk(), to.encoding(), compressor.parameters(),
+            shared.runtime.wallClock().millis(), parent.expiryMillis(),
+            lossy ? source.stored().generation() : parent.parentGeneration());
+        long[] bytes = new long[1];
+        boolean committed = tier.commit(() -> bytes[0] = writer.commit(fields));
+        return committed ? new Stored(to.tier(), to.encoding(), id.variantClass(), generation, bytes[0])
+            : null;
+      }
+    }
+  }
+
+  /** Gives all that a source holds to a writer; false when a part or a buffer cannot be had. */
+  private boolean encodeParts(Parts parts, FrameReader reader, FrameWriter writer)
+      throws MalformedDataException {
+    try (Staging.Buffer scratch = shared.moverStaging.take(Deadline.never())) {
+      if (scratch == null) {
+        return false;
       }
       for (int layer = 0; layer < shared.plan.layers(); layer++) {
         if (!parts.read(shared.plan.partOf(layer))) {
-          return null;
+          return false;
         }
-        encodeLayer(source.reader(), parts.segment(), layer, scratch.segment(), writer);
+        encodeLayer(reader, parts.segment(), layer, scratch.segment(), writer);
       }
-      FrameHeader parent = source.reader().header();
-      writer.requireContentOf(parent);
-      FrameHeader.Fields fields = new FrameHeader.Fields(id, generation, chunk.root(), chunk.previous(),
-          chunk.position().chunk(), to.encoding().codec(), compressor.parameters(),
-          shared.runtime.wallClock().millis(),
-          parent.expiryMillis(), lossy ? source.stored().generation() : parent.parentGeneration());
-      long[] bytes = new long[1];
-      boolean committed = tier.commit(() -> bytes[0] = writer.commit(fields));
-      return committed ? new Stored(to.tier(), to.encoding(), id.variantClass(), generation, bytes[0]) : null;
     }
+    if (!reader.header().scored().isEmpty()) {
+      if (!parts.read(shared.plan.parts())) {
+        return false;
+      }
+      writer.scores(reader.scores(parts.segment()));
+    }
+    return true;
   }
 
   private void encodeLayer(FrameReader reader, MemorySegment part, int layer, MemorySegment scratch,
@@ -358,9 +381,11 @@ final class Migrator {
 
   /** The parts of a source, one at a time. */
   private final class Parts implements AutoCloseable {
+    private static final int NONE = -1;
+
     private final Resident chunk;
     private final Source source;
-    private int number;
+    private int number = NONE;
     private MemorySegment segment;
     private Fetched fetched;
 
@@ -404,7 +429,7 @@ final class Migrator {
 
     /** Gives the buffer back; the next {@link #read} gets one again. */
     void giveBack() {
-      number = 0;
+      number = NONE;
       if (fetched != null) {
         fetched.close();
         fetched = null;

@@ -93,6 +93,9 @@ final class Source implements AutoCloseable {
           return failed(buffer, header);
         }
         open(buffer.segment().asSlice(0, bytes).toArray(ValueLayout.JAVA_BYTE));
+        if (number == 0) {
+          return new Fetched(buffer, null, null);
+        }
       }
       long start = shared.runtime.nanoTime().getAsLong();
       ReadResult result = tier.read(id, number, buffer.segment(), deadline);
