@@ -31,6 +31,15 @@ public sealed interface CacheEvent {
   record Moved(String from, String to, String codec, int chunks, boolean copied) implements CacheEvent {}
 
   /**
+   * Chunks were encoded anew where they are.
+   *
+   * @param tier which
+   * @param codec encoding they have now
+   * @param chunks how many
+   */
+  record Reencoded(String tier, String codec, int chunks) implements CacheEvent {}
+
+  /**
    * Chunks were removed from a tier.
    *
    * @param tier which

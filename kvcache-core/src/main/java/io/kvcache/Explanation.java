@@ -27,7 +27,8 @@ public record Explanation(int requestedTokens, List<Segment> segments) {
    * @param reason why it is as it is, in a sentence
    * @param options what could be done with it, best first
    */
-  public record Segment(int firstToken, int tokens, long uses, double frequency, boolean profiled, String reason,
+  public record Segment(int firstToken, int tokens, long uses, double frequency, boolean profiled,
+      String reason,
       List<Option> options) {
     /** Checks the reason and copies the list. */
     public Segment {
@@ -61,8 +62,9 @@ public record Explanation(int requestedTokens, List<Segment> segments) {
           segment.firstToken, segment.firstToken + segment.tokens - 1, segment.uses, segment.frequency,
           segment.profiled ? "measured" : "not measured", segment.reason));
       if (!segment.options.isEmpty()) {
-        text.append(String.format("    %-10s %-20s %12s %8s %12s %12s%n", "tier", "encoding", "bytes", "quality",
-            "delay, ms", "utility"));
+        text.append(
+            String.format("    %-10s %-20s %12s %8s %12s %12s%n", "tier", "encoding", "bytes", "quality",
+                "delay, ms", "utility"));
       }
       int shown = 0;
       for (Option option : segment.options) {

@@ -72,7 +72,7 @@ public final class CacheEngine implements KvCache {
     long largestPart = 1;
     for (int codec : codecs.codecs()) {
       long entry = 0;
-      for (long bytes : plan.maxPartBytes(codecs.get(codec))) {
+      for (long bytes : plan.mostPartBytes(codecs.get(codec))) {
         largestPart = Math.max(largestPart, bytes);
         entry += (bytes + Tier.ALIGNMENT - 1) & -Tier.ALIGNMENT;
       }
@@ -83,7 +83,8 @@ public final class CacheEngine implements KvCache {
     requireCandidates(settings.policy().candidates(), codecs);
     Inventory inventory = new Inventory(segmentChunks(infos), settings.frequencyHalfLife().toNanos(),
         settings.policy(), runtime.nanoTime(), tiers);
-    this.shared = new Resources(plan, codecs, new Qualities(codecs, settings.policy().candidates()), List.copyOf(tiers), inventory,
+    this.shared = new Resources(plan, codecs, new Qualities(codecs, settings.policy().candidates()),
+        List.copyOf(tiers), inventory,
         Staging.forLeases(settings.stagingBytes(), largestPart), Staging.forMover(largestPart), runtime,
         events);
     this.migrator = new Migrator(shared);

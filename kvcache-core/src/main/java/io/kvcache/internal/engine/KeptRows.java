@@ -48,7 +48,8 @@ final class KeptRows {
     rows += chunk.count(layer);
   }
 
-  private MemorySegment decoded(FrameReader.Layer from, KvHalf half, int count) throws MalformedDataException {
+  private MemorySegment decoded(FrameReader.Layer from, KvHalf half, int count)
+      throws MalformedDataException {
     MemorySegment target = allocate((long) count * spec.rowBytes(half));
     if (target.byteSize() > 0) {
       from.decodeKept(half, target);

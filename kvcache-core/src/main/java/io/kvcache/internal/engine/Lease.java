@@ -33,6 +33,7 @@ final class Lease implements KvLease {
   private final PartLoads loads;
   private final int chunkTokens;
   private final int leasedChunks;
+  private final LoadTally observed = new LoadTally();
   private volatile int usable;
   private boolean closed;
 
@@ -317,6 +318,7 @@ final class Lease implements KvLease {
       closed = true;
       loads.discardAll();
       sources.forEach(Source::close);
+      observed.drain(shared::loaded);
       if (held != null) {
         shared.inventory.release(held);
       }

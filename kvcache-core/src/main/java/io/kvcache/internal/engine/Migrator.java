@@ -3,37 +3,23 @@ package io.kvcache.internal.engine;
 import io.kvcache.CacheEvent;
 import io.kvcache.ChunkKey;
 import io.kvcache.Encoding;
-import io.kvcache.KvHalf;
-import io.kvcache.LayerSpec;
 import io.kvcache.internal.engine.Inventory.Resident;
-import io.kvcache.internal.engine.Resources.Attempt;
-import io.kvcache.internal.frame.FrameHeader;
-import io.kvcache.internal.frame.FrameReader;
-import io.kvcache.internal.frame.FrameWriter;
 import io.kvcache.internal.prune.Kept;
 import io.kvcache.internal.tree.Segment;
 import io.kvcache.internal.tree.Stored;
-import io.kvcache.spi.Compressor;
-import io.kvcache.spi.Deadline;
 import io.kvcache.spi.EntryId;
-import io.kvcache.spi.MalformedDataException;
 import io.kvcache.spi.Move;
 import io.kvcache.spi.Placement;
-import io.kvcache.spi.TierWrite;
 import io.kvcache.spi.VariantClass;
-import java.io.IOException;
-import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.ReentrantLock;
-import java.util.stream.LongStream;
 
 /**
  * Carries out what the policy decides: copy, verify, publish, then delete. Readers are never blocked; a crash at any
@@ -84,7 +70,7 @@ final class Migrator {
       }
     }
     for (Move move : shared.inventory.takeWishes()) {
-      carryOut(move);
+      carryOut(move, 0);
     }
     for (int tier = 0; tier + 1 < shared.tiers.size(); tier++) {
       relieve(shared.tiers.get(tier));
@@ -100,17 +86,24 @@ final class Migrator {
   }
 
   private boolean free(TierHandle tier, long bytes) {
-    return free(tier, bytes, EVICT_ANY);
+    return free(tier, bytes, EVICT_ANY, 0);
   }
 
-  /** Frees room for {@code bytes} in a tier by whatever the policy plans; whether anything was freed. */
-  private boolean free(TierHandle tier, long bytes, long usedBefore) {
+  /**
+   * Frees room for {@code bytes} in a tier by whatever the policy plans; whether anything was freed.
+   *
+   * @param full tiers that this is part of freeing, in which it may not make room in turn
+   */
+  private boolean free(TierHandle tier, long bytes, long usedBefore, int full) {
+    if ((full >>> tier.index & 1) != 0) {
+      return false;
+    }
     boolean freed = false;
     for (Move move : shared.inventory.plan(tier.index, Math.max(1, bytes), usedBefore)) {
-      boolean done = carryOut(move);
+      boolean done = carryOut(move, full | 1 << tier.index);
       if (!done && !shared.closed()
           && move instanceof Move.Transfer(var segment, int from, Placement to, boolean keeps)
-          && !keeps) {
+          && !keeps && to.tier() != from) {
         // Where the next tier is broken, or full of what cannot go, this one must not seize up too.
         done = shared.dropLeaf((Segment) segment, shared.tiers.get(from));
       }
@@ -119,14 +112,14 @@ final class Migrator {
     return freed;
   }
 
-  private boolean carryOut(Move move) {
+  private boolean carryOut(Move move, int full) {
     if (shared.closed()) {
       return false;
     }
     return switch (move) {
       case Move.Drop drop -> shared.drop(drop);
       case Move.Transfer(var segment, int from, Placement to, boolean keepSource) ->
-          transfer((Segment) segment, from, to, keepSource, EVICT_ANY) > 0;
+          transfer((Segment) segment, from, to, keepSource, EVICT_ANY, full) > 0;
     };
   }
 
@@ -137,6 +130,11 @@ final class Migrator {
    * @return chunks that are in the target now and were not before, or are in the source no more
    */
   int transfer(Segment segment, int from, Placement to, boolean keepSource, long usedBefore) {
+    return transfer(segment, from, to, keepSource, usedBefore, 0);
+  }
+
+  private int transfer(Segment segment, int from, Placement to, boolean keepSource, long usedBefore,
+      int full) {
     oneAtATime.lock();
     try {
       List<Resident> chunks = shared.inventory.beginMove(segment);
@@ -145,11 +143,15 @@ final class Migrator {
       }
       try {
         List<Resident> there = new ArrayList<>();
-        int copied = copyAll(new Course(chunks, from, to, usedBefore), there);
+        int copied = copyAll(new Course(chunks, from, to, usedBefore, full), there);
         List<EntryId> left =
             keepSource ? List.of() : shared.inventory.vacate(there, from, leaving(from, to), true);
         shared.tiers.get(from).discard(left);
-        if (copied > 0) {
+        if (copied > 0 && from == to.tier()) {
+          shared.events.accept(
+              new CacheEvent.Reencoded(shared.tiers.get(from).name(), shared.codecs.name(to.encoding()),
+                  copied));
+        } else if (copied > 0) {
           shared.events.accept(new CacheEvent.Moved(shared.tiers.get(from).name(),
               shared.tiers.get(to.tier()).name(), shared.codecs.name(to.encoding()), copied,
               left.isEmpty()));
@@ -193,8 +195,9 @@ final class Migrator {
    *
    * @param chunks of the segment
    * @param usedBefore what was last used before this time may be evicted from the target
+   * @param full the tiers that room is being made in for this transfer, a bit each: none is made there once more
    */
-  private record Course(List<Resident> chunks, int from, Placement to, long usedBefore) {
+  private record Course(List<Resident> chunks, int from, Placement to, long usedBefore, int full) {
     boolean inPlace() {
       return from == to.tier();
     }
@@ -223,9 +226,11 @@ final class Migrator {
           continue;
         }
         try {
-          Placement to = new Placement(course.to.tier(), encoding);
           Kept keeps = kept == null ? null : kept.get(chunk.key());
-          if (shared.closed() || !copy(chunk, source, to, keeps, course.usedBefore)) {
+          Placement to = new Placement(course.to.tier(), encoding);
+          Transcoder transcoder = new Transcoder(shared, chunk, source, to, keeps,
+              (tier, bytes) -> free(tier, bytes, course.usedBefore, course.full), course.usedBefore);
+          if (shared.closed() || !transcoder.run()) {
             return copied;
           }
         } finally {
@@ -253,129 +258,5 @@ final class Migrator {
       }
     }
     return best;
-  }
-
-  private boolean copy(Resident chunk, Stored stored, Placement to, long usedBefore) {
-    EntryId id = new EntryId(chunk.key(), stored.variantClass());
-    try (Source source = Source.open(shared, id, stored)) {
-      if (source == null) {
-        shared.missing(chunk.position(), id, stored);
-        return false;
-      }
-      Stored copy = stored.encoding().equals(to.encoding())
-          ? copyVerbatim(chunk, source, to, usedBefore)
-          : encode(chunk, source, to, usedBefore);
-      if (copy == null) {
-        return false;
-      }
-      return shared.inventory.place(chunk.position(), copy);
-    } catch (MalformedDataException e) {
-      shared.corrupt(chunk.position(), id, stored, e);
-      return false;
-    }
-  }
-
-  /** Copies a frame as it is, each part verified on the way. */
-  private Stored copyVerbatim(Resident chunk, Source source, Placement to, long usedBefore)
-      throws MalformedDataException {
-    try (PartReader parts = new PartReader(shared, chunk.position(), source)) {
-      if (!parts.read(1)) {
-        return null;
-      }
-      FrameReader reader = source.reader();
-      long[] bytes = new long[shared.plan.parts()];
-      for (int part = 0; part < bytes.length; part++) {
-        bytes[part] = reader.header().partBytes(part);
-      }
-      // Making room may take buffers of its own.
-      parts.giveBack();
-      TierHandle tier = shared.tiers.get(to.tier());
-      Optional<TierWrite> claimed = claim(tier, chunk, source.stored(), source.id(), bytes, usedBefore);
-      if (claimed.isEmpty()) {
-        return null;
-      }
-      try (TierWrite write = claimed.get()) {
-        reader.header().copyTo(write.part(0));
-        for (int part = 1; part < bytes.length; part++) {
-          if (!parts.read(part)) {
-            return null;
-          }
-          reader.verifyPart(parts.segment(), part);
-          MemorySegment.copy(parts.segment(), 0, write.part(part), 0, bytes[part]);
-        }
-        long total = LongStream.of(bytes).sum();
-        boolean committed = tier.commit(() -> commit(write, bytes, total));
-        return committed
-            ? new Stored(to.tier(), to.encoding(), source.id().variantClass(), source.stored().generation(),
-                total)
-            : null;
-      }
-    }
-  }
-
-  private static long commit(TierWrite write, long[] bytes, long total) throws IOException {
-    write.commit(bytes);
-    return total;
-  }
-
-  /** Encodes anew, from exact bytes. */
-  private Stored encode(Resident chunk, Source source, Placement to, long usedBefore)
-      throws MalformedDataException {
-    Compressor compressor = shared.codecs.get(to.encoding().codec());
-    EntryId id = new EntryId(chunk.key(), shared.codecs.variantClass(to.encoding()));
-    boolean lossy = id.variantClass() == VariantClass.SERVING;
-    long generation = lossy ? shared.nextGeneration() : source.stored().generation();
-    long[] most = shared.plan.maxPartBytes(compressor);
-    Stored planned =
-        new Stored(to.tier(), to.encoding(), id.variantClass(), generation, LongStream.of(most).sum());
-    TierHandle tier = shared.tiers.get(to.tier());
-    Optional<TierWrite> claimed = claim(tier, chunk, planned, id, most, usedBefore);
-    if (claimed.isEmpty()) {
-      return null;
-    }
-    try (FrameWriter writer = new FrameWriter(shared.plan, compressor, claimed.get());
-        PartReader parts = new PartReader(shared, chunk.position(), source);
-        Staging.Buffer scratch = shared.moverStaging.take(Deadline.never())) {
-      if (scratch == null) {
-        return null;
-      }
-      for (int layer = 0; layer < shared.plan.layers(); layer++) {
-        if (!parts.read(shared.plan.partOf(layer))) {
-          return null;
-        }
-        encodeLayer(source.reader(), parts.segment(), layer, scratch.segment(), writer);
-      }
-      FrameHeader parent = source.reader().header();
-      writer.requireContentOf(parent);
-      FrameHeader.Fields fields = new FrameHeader.Fields(id, generation, chunk.root(), chunk.previous(),
-          chunk.position().chunk(), to.encoding().codec(), compressor.parameters(),
-          shared.runtime.wallClock().millis(),
-          parent.expiryMillis(), lossy ? source.stored().generation() : parent.parentGeneration());
-      long[] bytes = new long[1];
-      boolean committed = tier.commit(() -> bytes[0] = writer.commit(fields));
-      return committed ? new Stored(to.tier(), to.encoding(), id.variantClass(), generation, bytes[0]) : null;
-    }
-  }
-
-  private void encodeLayer(FrameReader reader, MemorySegment part, int layer, MemorySegment scratch,
-      FrameWriter writer) throws MalformedDataException {
-    LayerSpec spec = shared.plan.layout().layer(layer);
-    for (KvHalf half : KvHalf.values()) {
-      long bytes = (long) spec.rowBytes(half) * shared.plan.layout().chunkTokens();
-      MemorySegment plain = scratch.asSlice(0, bytes);
-      reader.layer(part, layer).decode(half, plain);
-      writer.encode(layer, half, plain);
-    }
-  }
-
-  private Optional<TierWrite> claim(TierHandle tier, Resident chunk, Stored stored, EntryId id, long[] bytes,
-      long usedBefore) {
-    byte[] note = shared.inventory.note(chunk, stored, shared.runtime.wallClock().millis()).encode();
-    Attempt attempt = shared.create(tier, id, note, bytes, usedBefore);
-    if (attempt.lacksRoom() && tier.index + 1 < shared.tiers.size()
-        && free(tier, LongStream.of(bytes).sum(), usedBefore)) {
-      attempt = shared.create(tier, id, note, bytes, usedBefore);
-    }
-    return attempt.write();
   }
 }

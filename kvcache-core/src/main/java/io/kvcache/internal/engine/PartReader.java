@@ -8,10 +8,12 @@ import java.lang.foreign.MemorySegment;
 
 /** The parts of a source for the mover, one at a time. */
 final class PartReader implements AutoCloseable {
+  private static final int NONE = -1;
+
   private final Resources shared;
   private final Position position;
   private final Source source;
-  private int number;
+  private int number = NONE;
   private MemorySegment segment;
   private Fetched fetched;
 
@@ -56,7 +58,7 @@ final class PartReader implements AutoCloseable {
 
   /** Gives the buffer back; the next {@link #read} gets one again. */
   void giveBack() {
-    number = 0;
+    number = NONE;
     if (fetched != null) {
       fetched.close();
       fetched = null;

@@ -6,6 +6,7 @@ import io.kvcache.Encoding;
 import io.kvcache.KvHalf;
 import io.kvcache.LayerSpec;
 import io.kvcache.internal.engine.Inventory.Resident;
+import io.kvcache.internal.frame.ChunkScores;
 import io.kvcache.internal.frame.FrameReader;
 import io.kvcache.internal.prune.Kept;
 import io.kvcache.internal.prune.Scorer;
@@ -84,8 +85,9 @@ final class Pruner {
           }
         }
         for (int each = first; each < layer; each++) {
-          float[][] scores = Scorer.score(encoding.dropping(), shared.plan.layout().layer(each), chunkTokens(),
-              exact.getFirst().chunk.position().chunk() * chunkTokens(), keys.get(each - first));
+          float[][] scores =
+              Scorer.score(encoding.dropping(), shared.plan.layout().layer(each), chunkTokens(),
+                  exact.getFirst().chunk.position().chunk() * chunkTokens(), keys.get(each - first));
           selected[each] = Selection.select(scores, chunkTokens(), encoding.retainedPercent());
         }
       }
@@ -97,7 +99,8 @@ final class Pruner {
     return shared.plan.layout().chunkTokens();
   }
 
-  private boolean readKeys(Exact chunk, int part, int firstLayer, List<List<MemorySegment>> keys, Arena arena) {
+  private boolean readKeys(Exact chunk, int part, int firstLayer, List<List<MemorySegment>> keys,
+      Arena arena) {
     return read(chunk, (reader, parts) -> {
       if (!parts.read(part)) {
         return false;
@@ -132,12 +135,13 @@ final class Pruner {
 
   private boolean readScores(Exact chunk, DropMethod method, float[][][] scores, int at) {
     return read(chunk, (reader, parts) -> {
-      if (!reader.header().hasScores(method) || !parts.read(reader.header().parts() - 1)) {
+      if (!reader.header().scored().contains(method) || !parts.read(shared.plan.parts())) {
         return false;
       }
+      ChunkScores given = reader.scores(parts.segment());
       for (int layer = 0; layer < scores.length; layer++) {
         for (int head = 0; head < scores[layer].length; head++) {
-          float[] row = reader.scores(parts.segment(), method, layer, head);
+          float[] row = given.of(method, layer, head);
           System.arraycopy(row, 0, scores[layer][head], at, row.length);
         }
       }
@@ -158,7 +162,7 @@ final class Pruner {
         return false;
       }
       try (PartReader parts = new PartReader(shared, exact.chunk.position(), source)) {
-        return parts.read(1) && step.take(source.reader(), parts);
+        return parts.read(0) && step.take(source.reader(), parts);
       }
     } catch (MalformedDataException e) {
       shared.corrupt(exact.chunk.position(), id, exact.stored, e);

@@ -244,7 +244,7 @@ final class Reservation implements KvReservation {
   private Stored commitEntry(FrameWriter writer, int chunk, long generation) {
     EntryId id = id(chunk);
     FrameHeader.Fields fields = FrameHeader.Fields.original(id, generation, claim.root(), previous(chunk),
-        chunk, compressor.codec(), compressor.parameters(), shared.runtime.wallClock().millis());
+        chunk, encoding, compressor.parameters(), shared.runtime.wallClock().millis());
     long[] bytes = new long[1];
     boolean committed = tier.commit(() -> bytes[0] = writer.commit(fields));
     return committed ? new Stored(tier.index, encoding, id.variantClass(), generation, bytes[0])

@@ -2,6 +2,7 @@ package io.kvcache.internal.engine;
 
 import io.kvcache.CacheEvent;
 import io.kvcache.CacheEvent.DropCause;
+import io.kvcache.Encoding;
 import io.kvcache.internal.frame.Codecs;
 import io.kvcache.internal.frame.FramePlan;
 import io.kvcache.internal.tree.Position;
@@ -38,7 +39,8 @@ final class Resources {
   private final AtomicLong generations;
   private volatile boolean closed;
 
-  Resources(FramePlan plan, Codecs codecs, Qualities qualities, List<TierHandle> tiers, Inventory inventory, Staging staging,
+  Resources(FramePlan plan, Codecs codecs, Qualities qualities, List<TierHandle> tiers, Inventory inventory,
+      Staging staging,
       Staging moverStaging, CacheRuntime runtime, Consumer<CacheEvent> events) {
     this.plan = plan;
     this.codecs = codecs;
@@ -70,6 +72,11 @@ final class Resources {
     if (closed) {
       throw new IllegalStateException("the cache is closed");
     }
+  }
+
+  /** A lease loaded so much from a tier, waiting and decoding included. */
+  void loaded(int tier, Encoding encoding, long bytes, long nanos) {
+    tiers.get(tier).loads.observe(bytes, nanos);
   }
 
   /** An entry failed verification: it is forgotten and removed, and the caller has a miss. */
@@ -136,7 +143,7 @@ final class Resources {
 
   /**
    * Carries out the drops of a plan for {@code bytes}; where it has none, the first behind what would have to be
-   * moved. Whether there were any.
+   * moved that another tier has too. Whether there were any.
    */
   private boolean dropFor(TierHandle tier, long bytes, long usedBefore) {
     boolean dropped = false;
@@ -144,6 +151,7 @@ final class Resources {
       dropped |= isDropped(move);
     }
     return dropped || inventory.plan(tier.index, bytes * LOOK_BEHIND, usedBefore).stream()
+        .filter(move -> move.segment().chunksOnlyIn(tier.index) == 0)
         .anyMatch(this::isDropped);
   }
 

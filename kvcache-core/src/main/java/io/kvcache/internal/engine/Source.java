@@ -93,13 +93,14 @@ final class Source implements AutoCloseable {
           return failed(buffer, header);
         }
         open(buffer.segment().asSlice(0, bytes).toArray(ValueLayout.JAVA_BYTE));
+        if (number == 0) {
+          return new Fetched(buffer, null, null);
+        }
       }
-      long start = shared.runtime.nanoTime().getAsLong();
       ReadResult result = tier.read(id, number, buffer.segment(), deadline);
-      if (!(result instanceof ReadResult.Present(long bytes))) {
+      if (!(result instanceof ReadResult.Present)) {
         return failed(buffer, result);
       }
-      tier.loads.observe(bytes, shared.runtime.nanoTime().getAsLong() - start);
       return new Fetched(buffer, null, null);
     } catch (MalformedDataException e) {
       buffer.close();

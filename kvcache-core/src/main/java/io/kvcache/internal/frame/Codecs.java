@@ -155,21 +155,21 @@ public final class Codecs implements Codings {
    * encoding could make it: twice the bound of the compressor at hand, which may have other parameters.
    */
   void requireFits(FrameHeader header, VariantClass variantClass) throws MalformedDataException {
-    Compressor compressor = byNumber.get(header.codec());
-    Preamble.require(compressor != null, "codec %d is not among %s", header.codec(), codecs());
-    Preamble.require(variantClass(Encoding.of(header.codec())) == variantClass, "a %s frame is encoded by %s",
-        variantClass,
-        compressor.name());
-    KvLayout layout = header.plan().layout();
-    for (int layer = 0; layer < layout.layers().size(); layer++) {
+    Encoding encoding = header.encoding();
+    Compressor compressor = byNumber.get(encoding.codec());
+    Preamble.require(compressor != null, "codec %d is not among %s", encoding.codec(), codecs());
+    Preamble.require(variantClass(encoding) == variantClass, "a %s frame is encoded by %s", variantClass,
+        name(encoding));
+    for (int layer = 0; layer < header.plan().layers(); layer++) {
       for (KvHalf half : KvHalf.values()) {
-        KvShape shape = layout.layer(layer).shape(half, layout.chunkTokens());
+        KvShape shape = header.plan().shape(header.kept(), layer, half);
         long stored = header.halves().storedBytes(layer, half);
-        boolean fits = header.codec() == RAW || shape.bytes() == 0
+        // A half without bytes was found to have none when the header was read.
+        boolean fits = shape == null || (encoding.codec() == RAW
             ? stored == shape.bytes()
-            : stored <= 2 * compressor.maxStoredBytes(shape);
+            : stored <= 2 * compressor.maxStoredBytes(shape));
         Preamble.require(fits, "%s of layer %d have %d bytes, more or fewer than %s makes of %d", half, layer,
-            stored, compressor.name(), shape.bytes());
+            stored, compressor.name(), shape == null ? 0 : shape.bytes());
       }
     }
   }
@@ -180,7 +180,7 @@ public final class Codecs implements Codings {
    */
   void decode(FrameHeader header, KvShape shape, MemorySegment stored, MemorySegment target)
       throws MalformedDataException {
-    Compressor compressor = get(header.codec());
+    Compressor compressor = get(header.encoding().codec());
     try {
       compressor.decompress(shape, header.parameters(), stored, target);
     } catch (RuntimeException e) {

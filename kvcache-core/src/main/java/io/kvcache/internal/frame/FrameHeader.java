@@ -1,16 +1,20 @@
 package io.kvcache.internal.frame;
 
 import io.kvcache.ChunkKey;
+import io.kvcache.DropMethod;
+import io.kvcache.Encoding;
 import io.kvcache.KvHalf;
+import io.kvcache.internal.prune.Kept;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.MalformedDataException;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.Set;
 
 /**
  * The header part of a frame: what the bytes of the other parts are, and their checksums. It is written last and so
- * is the commit mark. {@code FORMAT.md} gives every byte. Format version 1 has fields that this code writes as zero
- * and reads as nothing else: kept positions and authentication; a frame that uses them is a miss.
+ * is the commit mark. {@code FORMAT.md} gives every byte. Format version 1 has what this code neither writes nor reads:
+ * positions of mode 1, and authentication; a frame that uses them is a miss.
  *
  * <p>A reader looks at the segment it was made of, which must stay valid.
  */
@@ -28,20 +32,36 @@ public final class FrameHeader {
   private static final int PARENT_GENERATION_AT = 200;
   private static final int POSITIONS_MODE_AT = 208;
   private static final int AUTHENTICATION_AT = 209;
-  private static final int ZEROS_AT = 210;
+  private static final int DROP_METHOD_AT = 210;
+  private static final int RETAINED_AT = 211;
+  private static final int KEY_NUMBER_AT = 212;
+  private static final int SCORED_AT = 232;
+  private static final int SCORED_END = 236;
+  private static final int SCORES_BYTES_AT = 240;
+  private static final int SCORES_CRC_AT = 248;
+  private static final int SCORES_END = 252;
   private static final int TABLES_AT = 256;
+  private static final int EVERY_TOKEN = 0;
+  private static final int BY_HEAD = 2;
   private static final int GROUP_ENTRY_BYTES = 16;
   private static final int CRC_BYTES = 4;
   private static final int HASH_BYTES = 32;
 
   private final FramePlan plan;
   private final MemorySegment bytes;
+  private final Encoding encoding;
+  private final Kept kept;
+  private final Set<DropMethod> scored;
   private final HalfTable halves;
   private final long[] offsets;
 
-  private FrameHeader(FramePlan plan, MemorySegment bytes) {
+  private FrameHeader(FramePlan plan, MemorySegment bytes, Encoding encoding, Kept kept,
+      Set<DropMethod> scored) {
     this.plan = plan;
     this.bytes = bytes;
+    this.encoding = encoding;
+    this.kept = kept;
+    this.scored = scored;
     this.halves = new HalfTable(bytes.asSlice(halfTableAt(plan), HalfTable.bytes(plan)));
     this.offsets = new long[plan.layers() * 2];
   }
@@ -53,18 +73,17 @@ public final class FrameHeader {
       ChunkKey root,
       ChunkKey previous,
       int chunkIndex,
-      int codec,
+      Encoding encoding,
       int parameters,
       long createdMillis,
       long expiryMillis,
       long parentGeneration) {
     /** A frame that was not made from another one, and does not expire. */
     public static Fields original(
-        EntryId id, long generation, ChunkKey root, ChunkKey previous, int chunkIndex, int codec,
-        int parameters,
-        long createdMillis) {
+        EntryId id, long generation, ChunkKey root, ChunkKey previous, int chunkIndex, Encoding encoding,
+        int parameters, long createdMillis) {
       return new Fields(
-          id, generation, root, previous, chunkIndex, codec, parameters, createdMillis, 0, 0);
+          id, generation, root, previous, chunkIndex, encoding, parameters, createdMillis, 0, 0);
     }
   }
 
@@ -72,20 +91,30 @@ public final class FrameHeader {
     return TABLES_AT + (long) plan.groups() * GROUP_ENTRY_BYTES;
   }
 
-  /** Bytes of the header part of a frame that keeps every token and is not authenticated. */
-  static long denseBytes(FramePlan plan) {
-    return halfTableAt(plan) + HalfTable.bytes(plan) + CRC_BYTES;
+  private static long positionsAt(FramePlan plan) {
+    return halfTableAt(plan) + HalfTable.bytes(plan);
+  }
+
+  /** Bytes of the header part of a frame that keeps these tokens; null for every token. */
+  static long bytes(FramePlan plan, Kept kept) {
+    return bytes(plan, kept != null);
+  }
+
+  private static long bytes(FramePlan plan, boolean positions) {
+    return positionsAt(plan) + (positions ? Kept.encodedBytes(plan.layout()) : 0) + CRC_BYTES;
   }
 
   /**
    * Writes a header part.
    *
    * @param partBytes length of each part, this one included
+   * @param kept what is kept; null for every token
+   * @param scores what the last part holds; null where there is none
    */
-  static void write(
-      FramePlan plan, MemorySegment target, Fields fields, long[] partBytes, HalfTable halves) {
+  static void write(FramePlan plan, MemorySegment target, Fields fields, long[] partBytes, HalfTable halves,
+      Kept kept, ChunkScores scores) {
     MemorySegment out = target.asSlice(0, partBytes[0]).fill((byte) 0);
-    Preamble.write(out, fields.id(), fields.generation(), fields.codec(), 0, partBytes[0]);
+    Preamble.write(out, fields.id(), fields.generation(), fields.encoding().codec(), 0, partBytes[0]);
     MemorySegment.copy(plan.fingerprint(), 0, out, Wire.BYTE, FINGERPRINT_AT, HASH_BYTES);
     fields.root().write(out, ROOT_AT);
     fields.previous().write(out, PREVIOUS_AT);
@@ -104,7 +133,22 @@ public final class FrameHeader {
       out.set(Wire.LONG, at + 8, partBytes[1 + group]);
     }
     halves.copyTo(out.asSlice(halfTableAt(plan)));
+    writeKept(plan, out, fields.encoding(), kept);
+    if (scores != null) {
+      out.set(Wire.INT, SCORED_AT, ChunkScores.mask(scores.methods()));
+      out.set(Wire.LONG, SCORES_BYTES_AT, partBytes[plan.parts()]);
+      out.set(Wire.INT, SCORES_CRC_AT, Checksums.crc(scores.payload()));
+    }
     out.set(Wire.INT, crcAt(out), crc(out));
+  }
+
+  private static void writeKept(FramePlan plan, MemorySegment out, Encoding encoding, Kept kept) {
+    out.set(Wire.BYTE, POSITIONS_MODE_AT, (byte) (kept == null ? EVERY_TOKEN : BY_HEAD));
+    out.set(Wire.BYTE, DROP_METHOD_AT, (byte) encoding.dropping().number());
+    out.set(Wire.BYTE, RETAINED_AT, (byte) encoding.retainedPercent());
+    if (kept != null) {
+      kept.writeTo(out, positionsAt(plan));
+    }
   }
 
   private static long crcAt(MemorySegment header) {
@@ -130,23 +174,61 @@ public final class FrameHeader {
     int crc = crc(bytes);
     Preamble.require(bytes.get(Wire.INT, crcAt(bytes)) == crc, "header checksum is wrong, computed %08x",
         crc);
-    requireReadable(bytes);
+    Encoding encoding = encoding(bytes);
+    Set<DropMethod> scored = scored(bytes, encoding);
     requireLayout(plan, bytes);
-    Preamble.require(length == denseBytes(plan), "header has %d bytes, expected %d", length,
-        denseBytes(plan));
-    FrameHeader header = new FrameHeader(plan, bytes);
+    requireScoresBytes(plan, bytes, scored);
+    long expected = bytes(plan, encoding.dropsTokens());
+    Preamble.require(length == expected, "header has %d bytes, expected %d", length, expected);
+    Kept kept = encoding.dropsTokens() ? Kept.read(plan.layout(), bytes, positionsAt(plan)) : null;
+    FrameHeader header = new FrameHeader(plan, bytes, encoding, kept, scored);
     header.requireTables();
     return header;
   }
 
-  private static void requireReadable(MemorySegment bytes) throws MalformedDataException {
-    int positions = Byte.toUnsignedInt(bytes.get(Wire.BYTE, POSITIONS_MODE_AT));
-    Preamble.require(positions == 0, "kept positions of mode %d are not known", positions);
-    int authentication = Byte.toUnsignedInt(bytes.get(Wire.BYTE, AUTHENTICATION_AT));
+  /** The encoding, when everything that is to go with it does. */
+  private static Encoding encoding(MemorySegment bytes) throws MalformedDataException {
+    int positions = unsigned(bytes, POSITIONS_MODE_AT);
+    Preamble.require(positions == EVERY_TOKEN || positions == BY_HEAD,
+        "kept positions of mode %d are not known", positions);
+    int authentication = unsigned(bytes, AUTHENTICATION_AT);
     Preamble.require(authentication == 0, "authentication %d is not known", authentication);
-    for (int at = ZEROS_AT; at < TABLES_AT; at++) {
+    Encoding encoding = Codecs.encoding(Preamble.codec(bytes), unsigned(bytes, DROP_METHOD_AT),
+        unsigned(bytes, RETAINED_AT));
+    Preamble.require(encoding.dropsTokens() == (positions == BY_HEAD), "%s has kept positions of mode %d",
+        encoding, positions);
+    requireZeros(bytes, KEY_NUMBER_AT, SCORED_AT);
+    return encoding;
+  }
+
+  private static int unsigned(MemorySegment bytes, long at) {
+    return Byte.toUnsignedInt(bytes.get(Wire.BYTE, at));
+  }
+
+  private static void requireZeros(MemorySegment bytes, int from, int to) throws MalformedDataException {
+    for (int at = from; at < to; at++) {
       Preamble.require(bytes.get(Wire.BYTE, at) == 0, "byte %d of the header is not zero", at);
     }
+  }
+
+  /** The methods there are scores for. */
+  private static Set<DropMethod> scored(MemorySegment bytes, Encoding encoding)
+      throws MalformedDataException {
+    Set<DropMethod> scored = ChunkScores.methods(bytes.get(Wire.INT, SCORED_AT));
+    Preamble.require(scored.isEmpty() || !encoding.dropsTokens(), "%s has scores", encoding);
+    requireZeros(bytes, SCORED_END, SCORES_BYTES_AT);
+    requireZeros(bytes, SCORES_END, TABLES_AT);
+    if (scored.isEmpty()) {
+      requireZeros(bytes, SCORES_BYTES_AT, SCORES_END);
+    }
+    return scored;
+  }
+
+  private static void requireScoresBytes(FramePlan plan, MemorySegment bytes, Set<DropMethod> scored)
+      throws MalformedDataException {
+    long length = bytes.get(Wire.LONG, SCORES_BYTES_AT);
+    Preamble.require(scored.isEmpty() || length == plan.scoresPartBytes(scored),
+        "scores part has %d bytes, expected %d", length, plan.scoresPartBytes(scored));
   }
 
   private static void requireLayout(FramePlan plan, MemorySegment bytes) throws MalformedDataException {
@@ -169,7 +251,7 @@ public final class FrameHeader {
           bytes.get(Wire.INT, at) == plan.firstLayer(group)
               && bytes.get(Wire.INT, at + 4) == plan.layersOf(group),
           "group %d has other layers than expected", group);
-      halves.requireDense(plan, group, partBytes(1 + group), offsets);
+      halves.requireDense(plan, kept, group, partBytes(1 + group), offsets);
     }
   }
 
@@ -178,12 +260,27 @@ public final class FrameHeader {
     return plan;
   }
 
-  /** Number of the encoding. */
-  public int codec() {
-    return Preamble.codec(bytes);
+  /** How the chunk is encoded. */
+  public Encoding encoding() {
+    return encoding;
   }
 
-  /** The encoding's parameters. */
+  /** The tokens that are kept; null for every token. */
+  public Kept kept() {
+    return kept;
+  }
+
+  /** Rows that are stored of each half of a layer. */
+  public int rows(int layer) {
+    return kept == null ? plan.layout().chunkTokens() : kept.count(layer);
+  }
+
+  /** The methods that the frame carries scores for. */
+  public Set<DropMethod> scored() {
+    return scored;
+  }
+
+  /** The codec's parameters. */
   public int parameters() {
     return bytes.get(Wire.INT, PARAMETERS_AT);
   }
@@ -203,11 +300,22 @@ public final class FrameHeader {
     MemorySegment.copy(bytes, 0, target, 0, bytes.byteSize());
   }
 
+  /** Parts of the frame: the header, the groups, and the scores where it has some. */
+  public int parts() {
+    return plan.parts() + (scored.isEmpty() ? 0 : 1);
+  }
+
   /** Length of part {@code part}. */
   public long partBytes(int part) {
-    return part == 0
-        ? bytes.byteSize()
-        : bytes.get(Wire.LONG, TABLES_AT + (part - 1L) * GROUP_ENTRY_BYTES + 8);
+    if (part == 0) {
+      return bytes.byteSize();
+    }
+    return bytes.get(Wire.LONG,
+        part == plan.parts() ? SCORES_BYTES_AT : TABLES_AT + (part - 1L) * GROUP_ENTRY_BYTES + 8);
+  }
+
+  int scoresCrc() {
+    return bytes.get(Wire.INT, SCORES_CRC_AT);
   }
 
   HalfTable halves() {

@@ -1,18 +1,23 @@
 package io.kvcache.internal.frame;
 
+import io.kvcache.DropMethod;
 import io.kvcache.KvHalf;
 import io.kvcache.KvLayout;
+import io.kvcache.KvShape;
 import io.kvcache.LayerSpec;
+import io.kvcache.internal.prune.Kept;
 import io.kvcache.spi.Compressor;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 
 /**
  * How the frames of one layout are divided: part 0 is the header, every further part a group of layers. A group is
  * one layer when that is at least 1 MiB, else as many smaller ones as reach 1 MiB: the unit of I/O, not of
- * verification. The division depends on the layout alone, whatever the encoding, and is part of the format.
+ * verification. The division depends on the layout alone, whatever the encoding, and is part of the format. Scores,
+ * where a frame carries them, are one more part behind the groups.
  */
 public final class FramePlan {
   /** Bytes, not compressed, at which a group is full, and a layer a group of its own. */
@@ -65,7 +70,7 @@ public final class FramePlan {
     return firstLayers.length;
   }
 
-  /** Parts of a frame: the header and the groups. */
+  /** Parts of a frame without scores: the header and the groups. Scores are the part with this number. */
   public int parts() {
     return 1 + groups();
   }
@@ -83,36 +88,75 @@ public final class FramePlan {
     return (group + 1 < firstLayers.length ? firstLayers[group + 1] : layers()) - firstLayers[group];
   }
 
-  /** Most bytes each part of a frame in this encoding may have. */
+  /** Most bytes each part may have of a frame that keeps every token. */
   public long[] maxPartBytes(Compressor compressor) {
-    long[] bytes = new long[parts()];
-    bytes[0] = FrameHeader.denseBytes(this);
+    return maxPartBytes(compressor, Set.of());
+  }
+
+  /** Most bytes each part may have of a frame that keeps every token and carries scores for these methods. */
+  public long[] maxPartBytes(Compressor compressor, Set<DropMethod> scored) {
+    return maxPartBytes(compressor, null, scored);
+  }
+
+  /** Most bytes each part may have of a frame that keeps these tokens. */
+  public long[] maxPartBytes(Compressor compressor, Kept kept) {
+    return maxPartBytes(compressor, kept, Set.of());
+  }
+
+  /** Most bytes each part may have of any frame by this codec, whatever it keeps and carries. */
+  public long[] mostPartBytes(Compressor compressor) {
+    long[] bytes = maxPartBytes(compressor, ChunkScores.allMethods());
+    bytes[0] += Kept.encodedBytes(layout);
+    return bytes;
+  }
+
+  private long[] maxPartBytes(Compressor compressor, Kept kept, Set<DropMethod> scored) {
+    long[] bytes = new long[parts() + (scored.isEmpty() ? 0 : 1)];
+    bytes[0] = FrameHeader.bytes(this, kept);
     for (int group = 0; group < groups(); group++) {
       long at = Preamble.BYTES;
       for (int layer = firstLayer(group); layer < firstLayer(group) + layersOf(group); layer++) {
         for (KvHalf half : KvHalf.values()) {
-          at += slotBytes(compressor, layer, half);
+          at += slotBytes(compressor, kept, layer, half);
         }
       }
       bytes[1 + group] = at;
     }
+    if (!scored.isEmpty()) {
+      bytes[parts()] = scoresPartBytes(scored);
+    }
     return bytes;
   }
 
-  /** Where in its part a half is encoded to, before the part is made dense. */
-  long slotOffset(Compressor compressor, int layer, KvHalf half) {
-    long at = Preamble.BYTES;
-    for (int before = firstLayer(groupOfLayer[layer]); before < layer; before++) {
-      at += slotBytes(compressor, before, KvHalf.KEYS) + slotBytes(compressor, before, KvHalf.VALUES);
-    }
-    return half == KvHalf.KEYS ? at : at + slotBytes(compressor, layer, KvHalf.KEYS);
+  long scoresPartBytes(Set<DropMethod> scored) {
+    return Preamble.BYTES + ChunkScores.payloadBytes(layout, scored);
   }
 
-  long slotBytes(Compressor compressor, int layer, KvHalf half) {
+  /**
+   * The shape of a half as it is encoded.
+   *
+   * @param kept what is kept; null for every token
+   * @return null for a half without bytes
+   */
+  KvShape shape(Kept kept, int layer, KvHalf half) {
     LayerSpec spec = layout.layer(layer);
-    return spec.rowBytes(half) == 0
-        ? 0
-        : Wire.align64(compressor.maxStoredBytes(spec.shape(half, layout.chunkTokens())));
+    int rows = kept == null ? layout.chunkTokens() : kept.count(layer);
+    return rows == 0 || spec.rowBytes(half) == 0 ? null : spec.shape(half, rows);
+  }
+
+  /** Where in its part a half is encoded to, before the part is made dense. */
+  long slotOffset(Compressor compressor, Kept kept, int layer, KvHalf half) {
+    long at = Preamble.BYTES;
+    for (int before = firstLayer(groupOfLayer[layer]); before < layer; before++) {
+      at += slotBytes(compressor, kept, before, KvHalf.KEYS)
+          + slotBytes(compressor, kept, before, KvHalf.VALUES);
+    }
+    return half == KvHalf.KEYS ? at : at + slotBytes(compressor, kept, layer, KvHalf.KEYS);
+  }
+
+  long slotBytes(Compressor compressor, Kept kept, int layer, KvHalf half) {
+    KvShape shape = shape(kept, layer, half);
+    return shape == null ? 0 : Wire.align64(compressor.maxStoredBytes(shape));
   }
 
   private static byte[] sha256(byte[] bytes) {

@@ -1,8 +1,7 @@
 package io.kvcache.internal.frame;
 
 import io.kvcache.KvHalf;
-import io.kvcache.KvShape;
-import io.kvcache.LayerSpec;
+import io.kvcache.internal.prune.Kept;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.MalformedDataException;
 import java.lang.foreign.MemorySegment;
@@ -37,9 +36,14 @@ public final class FrameReader {
     return header;
   }
 
-  /** Whether halves can be used where they lie. */
+  /** The tokens that are kept; null for every token. */
+  public Kept kept() {
+    return header.kept();
+  }
+
+  /** Whether rows can be used where they lie. */
   public boolean raw() {
-    return header.codec() == Codecs.RAW;
+    return header.encoding().codec() == Codecs.RAW;
   }
 
   /**
@@ -49,17 +53,42 @@ public final class FrameReader {
    * @throws MalformedDataException when that is not just this part of just this frame
    */
   public Layer layer(MemorySegment part, int layer) throws MalformedDataException {
-    int number = header.plan().partOf(layer);
-    long length = Preamble.verify(part, id, generation, number);
-    if (length != header.partBytes(number) || Preamble.codec(part) != header.codec()) {
-      throw new MalformedDataException("part " + number + " has " + length + " bytes of codec "
-          + Preamble.codec(part) + ", expected " + header.partBytes(number) + " of codec " + header.codec());
-    }
+    requirePart(part, header.plan().partOf(layer));
     return new Layer(part, layer);
   }
 
-  /** Verifies everything a group's part holds but the zeros between halves; returns its length. */
+  private void requirePart(MemorySegment part, int number) throws MalformedDataException {
+    long length = Preamble.verify(part, id, generation, number);
+    int codec = header.encoding().codec();
+    if (length != header.partBytes(number) || Preamble.codec(part) != codec) {
+      throw new MalformedDataException("part " + number + " has " + length + " bytes of codec "
+          + Preamble.codec(part) + ", expected " + header.partBytes(number) + " of codec " + codec);
+    }
+  }
+
+  /**
+   * Reads the scores the frame carries.
+   *
+   * @param part the last part
+   * @throws MalformedDataException when that is not just this part of just this frame
+   * @throws IllegalStateException when the frame carries none
+   */
+  public ChunkScores scores(MemorySegment part) throws MalformedDataException {
+    if (header.scored().isEmpty()) {
+      throw new IllegalStateException("the frame carries no scores");
+    }
+    int number = header.plan().parts();
+    requirePart(part, number);
+    MemorySegment stored = part.asSlice(Preamble.BYTES, header.partBytes(number) - Preamble.BYTES);
+    return ChunkScores.read(header.plan().layout(), header.scored(), stored, header.scoresCrc());
+  }
+
+  /** Verifies everything a part behind the header holds but the zeros between halves; returns its length. */
   public long verifyPart(MemorySegment part, int number) throws MalformedDataException {
+    if (number == header.plan().parts()) {
+      scores(part);
+      return header.partBytes(number);
+    }
     int first = header.plan().firstLayer(number - 1);
     for (int at = first; at < first + header.plan().layersOf(number - 1); at++) {
       Layer layer = layer(part, at);
@@ -84,8 +113,22 @@ public final class FrameReader {
      *
      * @param target exactly the half's uncompressed bytes; none for a half without elements
      * @throws MalformedDataException when the bytes are not those that were stored; the target is then undefined
+     * @throws IllegalStateException when the frame drops tokens
      */
     public void decode(KvHalf half, MemorySegment target) throws MalformedDataException {
+      if (header.kept() != null) {
+        throw new IllegalStateException("the frame has " + header.kept() + " of the tokens, not all");
+      }
+      decodeKept(half, target);
+    }
+
+    /**
+     * Decodes the rows of one half that are stored, {@code [kept][kvHead][dim]}: all where none are dropped.
+     *
+     * @param target exactly {@link FrameHeader#rows} rows
+     * @throws MalformedDataException when the bytes are not those that were stored; the target is then undefined
+     */
+    public void decodeKept(KvHalf half, MemorySegment target) throws MalformedDataException {
       MemorySegment stored = locate(half);
       if (stored.byteSize() == 0) {
         return;
@@ -94,9 +137,7 @@ public final class FrameReader {
         requireCrc(Checksums.copy(stored, target), half);
       } else {
         requireCrc(Checksums.crc(stored), half);
-        LayerSpec spec = header.plan().layout().layer(layer);
-        KvShape shape = spec.shape(half, header.plan().layout().chunkTokens());
-        codecs.decode(header, shape, stored, target);
+        codecs.decode(header, header.plan().shape(header.kept(), layer, half), stored, target);
       }
     }
 

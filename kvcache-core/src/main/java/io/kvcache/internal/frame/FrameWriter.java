@@ -1,13 +1,19 @@
 package io.kvcache.internal.frame;
 
+import io.kvcache.Encoding;
 import io.kvcache.KvHalf;
 import io.kvcache.KvShape;
 import io.kvcache.LayerSpec;
+import io.kvcache.internal.prune.Gather;
+import io.kvcache.internal.prune.Kept;
 import io.kvcache.spi.Compressor;
 import io.kvcache.spi.MalformedDataException;
 import io.kvcache.spi.TierWrite;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Objects;
+import java.util.stream.LongStream;
 
 /**
  * Fills a claimed entry: halves in any order, each to a slot of its greatest possible size; at the commit parts are
@@ -19,38 +25,101 @@ public final class FrameWriter implements AutoCloseable {
   private final FramePlan plan;
   private final Compressor compressor;
   private final TierWrite write;
+  private final Kept kept;
   private final HalfTable halves;
+  private ChunkScores scores;
 
   /** A writer into {@code write}, which was claimed with the plan's {@link FramePlan#maxPartBytes}. */
   public FrameWriter(FramePlan plan, Compressor compressor, TierWrite write) {
+    this(plan, compressor, write, null);
+  }
+
+  /** A writer of these tokens alone; null for every token. */
+  public FrameWriter(FramePlan plan, Compressor compressor, TierWrite write, Kept kept) {
     this.plan = plan;
     this.compressor = compressor;
     this.write = write;
+    this.kept = kept;
     this.halves = new HalfTable(plan);
   }
 
-  /** Encodes one half of one layer; {@code source} is exactly its uncompressed bytes. Returns bytes stored. */
+  /**
+   * Encodes one half of one layer. Returns bytes stored.
+   *
+   * @param source exactly the half's uncompressed bytes, of kept and other tokens
+   */
   public long encode(int layer, KvHalf half, MemorySegment source) {
-    LayerSpec spec = plan.layout().layer(layer);
-    if (spec.rowBytes(half) == 0) {
+    KvShape shape = plan.shape(kept, layer, half);
+    if (shape == null) {
       return 0;
     }
-    KvShape shape = spec.shape(half, plan.layout().chunkTokens());
-    long offset = plan.slotOffset(compressor, layer, half);
-    MemorySegment slot =
-        write.part(plan.partOf(layer)).asSlice(offset, plan.slotBytes(compressor, layer, half));
+    if (kept == null) {
+      return encodeRows(shape, layer, source, null);
+    }
+    int contentCrc = Checksums.crc(source);
+    LayerSpec spec = plan.layout().layer(layer);
     if (compressor.codec() == Codecs.RAW) {
-      int crc = Checksums.copy(source, slot);
-      halves.set(layer, half, shape.bytes(), crc, crc);
+      MemorySegment slot = slot(layer, half).asSlice(0, shape.bytes());
+      Gather.rows(spec, half, source, kept, layer, slot);
+      halves.set(layer, half, shape.bytes(), Checksums.crc(slot), contentCrc);
       return shape.bytes();
     }
-    long stored = compressor.compress(shape, source, slot);
-    halves.set(layer, half, stored, Checksums.crc(slot.asSlice(0, stored)), Checksums.crc(source));
-    return stored;
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment rows = arena.allocate(shape.bytes(), Preamble.BYTES);
+      Gather.rows(spec, half, source, kept, layer, rows);
+      return encodeRows(shape, layer, rows, contentCrc);
+    }
   }
 
   /**
-   * Checks that what was written is the content another frame was made of.
+   * Encodes the rows that another frame stores of a half. Its content is then what the other frame says, even where
+   * its codec has changed the rows since.
+   *
+   * @param rows exactly what the other frame's half decodes to
+   * @param from a frame that keeps the same tokens
+   */
+  public long reencode(int layer, KvHalf half, MemorySegment rows, FrameHeader from) {
+    if (!Objects.equals(kept, from.kept())) {
+      throw new IllegalArgumentException("the frame keeps " + kept + ", the other one " + from.kept());
+    }
+    KvShape shape = plan.shape(kept, layer, half);
+    return shape == null ? 0 : encodeRows(shape, layer, rows, from.halves().contentCrc(layer, half));
+  }
+
+  /** Encodes rows; {@code contentCrc} is null where they are the content. */
+  private long encodeRows(KvShape shape, int layer, MemorySegment rows, Integer contentCrc) {
+    KvHalf half = shape.half();
+    MemorySegment slot = slot(layer, half);
+    if (compressor.codec() == Codecs.RAW) {
+      int crc = Checksums.copy(rows, slot);
+      halves.set(layer, half, shape.bytes(), crc, contentCrc == null ? crc : contentCrc);
+      return shape.bytes();
+    }
+    long stored = compressor.compress(shape, rows, slot);
+    halves.set(layer, half, stored, Checksums.crc(slot.asSlice(0, stored)),
+        contentCrc == null ? Checksums.crc(rows) : contentCrc);
+    return stored;
+  }
+
+  private MemorySegment slot(int layer, KvHalf half) {
+    return write.part(plan.partOf(layer)).asSlice(plan.slotOffset(compressor, kept, layer, half),
+        plan.slotBytes(compressor, kept, layer, half));
+  }
+
+  /**
+   * Has the frame carry these scores; before the commit, and by the thread that commits. Room for them was claimed.
+   *
+   * @throws IllegalStateException when the frame drops tokens
+   */
+  public void scores(ChunkScores carried) {
+    if (kept != null) {
+      throw new IllegalStateException("a frame that drops tokens carries no scores");
+    }
+    scores = carried;
+  }
+
+  /**
+   * Checks that what was written is the content another frame was made of, as far as rows of it are kept.
    *
    * @throws MalformedDataException when the other frame decoded to something else
    */
@@ -58,7 +127,8 @@ public final class FrameWriter implements AutoCloseable {
     for (int layer = 0; layer < plan.layers(); layer++) {
       for (KvHalf half : KvHalf.values()) {
         int crc = halves.contentCrc(layer, half);
-        Preamble.require(crc == other.halves().contentCrc(layer, half),
+        boolean empty = plan.shape(kept, layer, half) == null;
+        Preamble.require(empty || crc == other.halves().contentCrc(layer, half),
             "the %s of layer %d decoded to content %08x, expected %08x", half, layer, crc,
             other.halves().contentCrc(layer, half));
       }
@@ -71,21 +141,34 @@ public final class FrameWriter implements AutoCloseable {
    * @return bytes of all parts
    * @throws IOException when the tier fails; nothing is then stored
    * @throws IllegalStateException when a half was not written
+   * @throws IllegalArgumentException when the fields name another encoding than what was written is in
    */
   public long commit(FrameHeader.Fields fields) throws IOException {
-    long[] partBytes = new long[plan.parts()];
-    partBytes[0] = FrameHeader.denseBytes(plan);
-    long total = partBytes[0];
+    requireEncoding(fields.encoding());
+    long[] partBytes = new long[plan.parts() + (scores == null ? 0 : 1)];
+    partBytes[0] = FrameHeader.bytes(plan, kept);
     for (int group = 0; group < plan.groups(); group++) {
-      MemorySegment part = write.part(1 + group);
-      long length = makeDense(part, group);
-      Preamble.write(part, fields.id(), fields.generation(), fields.codec(), 1 + group, length);
-      partBytes[1 + group] = length;
-      total += length;
+      partBytes[1 + group] = makeDense(write.part(1 + group), group);
     }
-    FrameHeader.write(plan, write.part(0), fields, partBytes, halves);
+    if (scores != null) {
+      MemorySegment payload = scores.payload();
+      MemorySegment.copy(payload, 0, write.part(plan.parts()), Preamble.BYTES, payload.byteSize());
+      partBytes[plan.parts()] = Preamble.BYTES + payload.byteSize();
+    }
+    for (int part = 1; part < partBytes.length; part++) {
+      Preamble.write(write.part(part), fields.id(), fields.generation(), compressor.codec(), part,
+          partBytes[part]);
+    }
+    FrameHeader.write(plan, write.part(0), fields, partBytes, halves, kept, scores);
     write.commit(partBytes);
-    return total;
+    return LongStream.of(partBytes).sum();
+  }
+
+  private void requireEncoding(Encoding encoding) {
+    if (encoding.codec() != compressor.codec() || encoding.dropsTokens() != (kept != null)) {
+      throw new IllegalArgumentException(
+          encoding + " is not what was written by " + compressor.name() + ", keeping " + kept);
+    }
   }
 
   private long makeDense(MemorySegment part, int group) {
@@ -93,7 +176,7 @@ public final class FrameWriter implements AutoCloseable {
     int first = plan.firstLayer(group);
     for (int layer = first; layer < first + plan.layersOf(group); layer++) {
       for (KvHalf half : KvHalf.values()) {
-        if (plan.layout().layer(layer).rowBytes(half) > 0) {
+        if (plan.shape(kept, layer, half) != null) {
           end = moveUp(part, end, layer, half);
         }
       }
@@ -107,7 +190,7 @@ public final class FrameWriter implements AutoCloseable {
     if (stored == 0) {
       throw new IllegalStateException("the " + half + " of layer " + layer + " were not written");
     }
-    long from = plan.slotOffset(compressor, layer, half);
+    long from = plan.slotOffset(compressor, kept, layer, half);
     long to = Wire.align64(end);
     if (to != from) {
       MemorySegment.copy(part, from, part, to, stored);

@@ -1,6 +1,7 @@
 package io.kvcache.internal.frame;
 
 import io.kvcache.KvHalf;
+import io.kvcache.internal.prune.Kept;
 import io.kvcache.spi.MalformedDataException;
 import java.lang.foreign.MemorySegment;
 
@@ -64,16 +65,18 @@ final class HalfTable {
   /**
    * Checks that the halves of a group fill its part: none missing, none too long, nothing behind the last.
    *
+   * @param kept the tokens that are kept; null for all
    * @param offsets gets where in its part each half starts, which is not written down: at the next multiple of 64
    *     behind the one before it; indexed by layer and half
    */
-  void requireDense(FramePlan plan, int group, long partBytes, long[] offsets) throws MalformedDataException {
+  void requireDense(FramePlan plan, Kept kept, int group, long partBytes, long[] offsets)
+      throws MalformedDataException {
     long end = Preamble.BYTES;
     int first = plan.firstLayer(group);
     for (int layer = first; layer < first + plan.layersOf(group); layer++) {
       for (KvHalf half : KvHalf.values()) {
         long stored = storedBytes(layer, half);
-        if (plan.layout().layer(layer).rowBytes(half) == 0) {
+        if (plan.shape(kept, layer, half) == null) {
           Preamble.require(stored == 0 && storedCrc(layer, half) == 0 && contentCrc(layer, half) == 0,
               "%s of layer %d have no elements, but %d bytes", half, layer, stored);
         } else {

@@ -12,4 +12,9 @@ import io.kvcache.spi.VariantClass;
  * @param generation as in the frame
  * @param bytes length of all parts
  */
-public record Stored(int tier, Encoding encoding, VariantClass variantClass, long generation, long bytes) {}
+public record Stored(int tier, Encoding encoding, VariantClass variantClass, long generation, long bytes) {
+  /** The same entry, of another length. */
+  public Stored withBytes(long length) {
+    return new Stored(tier, encoding, variantClass, generation, length);
+  }
+}
