@@ -121,6 +121,14 @@ public final class TokenScores {
     return with(DropMethod.H2O, scores);
   }
 
+  /** Those for these methods alone. */
+  public TokenScores only(Set<DropMethod> methods) {
+    Map<DropMethod, float[][][]> some = new EnumMap<>(DropMethod.class);
+    some.putAll(byMethod);
+    some.keySet().retainAll(methods);
+    return new TokenScores(some);
+  }
+
   /** The methods there are scores for. */
   public Set<DropMethod> methods() {
     return Set.copyOf(byMethod.keySet());

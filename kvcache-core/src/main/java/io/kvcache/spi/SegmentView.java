@@ -1,6 +1,7 @@
 package io.kvcache.spi;
 
 import io.kvcache.ChunkKey;
+import io.kvcache.DropMethod;
 import java.util.List;
 
 /**
@@ -49,6 +50,9 @@ public interface SegmentView {
 
   /** Look-ups that covered it, not decayed; the creating store counts as 1. */
   long uses();
+
+  /** Whether the engine gave scores for this method of all its tokens, without which it cannot be applied. */
+  boolean hasScores(DropMethod method);
 
   /**
    * Quality of the context's answers when of all its segments just this one is encoded so, 0 to 1; NaN when nobody

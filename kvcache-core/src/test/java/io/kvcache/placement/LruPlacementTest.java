@@ -151,8 +151,8 @@ class LruPlacementTest extends PlacementPolicyContract {
   void encodesAsTheTierWants() {
     PlacementPolicy encoding = started(LruPlacement.withCodecs(0, 7));
     FakeSegment segment = new FakeSegment(1, null, 1, 100);
-    assertEquals(0, encoding.persistAs(segment, 0));
-    assertEquals(7, encoding.persistAs(segment, 1));
+    assertEquals(Encoding.RAW, encoding.persistAs(segment, 0));
+    assertEquals(Encoding.of(7), encoding.persistAs(segment, 1));
     segment.place(0);
     encoding.on(new Placed(segment, 0), 0);
     assertEquals(List.of(new Transfer(segment, 0, new Placement(1, Encoding.of(7)), false)),

@@ -1,6 +1,7 @@
 package io.kvcache.testkit;
 
 import io.kvcache.ChunkKey;
+import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
 import io.kvcache.spi.SegmentView;
 import io.kvcache.spi.VariantClass;
@@ -29,6 +30,7 @@ public final class FakeSegment implements SegmentView {
   private double frequency = 1;
   private long uses = 1;
   private double[] lossPerChunk;
+  private Set<DropMethod> scored = Set.of(DropMethod.values());
 
   /** Chunks in one tier in one encoding; a bit for each. */
   private record FakeVariant(int tier, Encoding encoding, VariantClass variantClass, long present,
@@ -132,6 +134,7 @@ public final class FakeSegment implements SegmentView {
     upper.root = root;
     upper.frequency = frequency;
     upper.uses = uses;
+    upper.scored = scored;
     upper.lossPerChunk = lossPerChunk;
     upper.firstChunk = firstChunk;
     upper.busy = busy;
@@ -234,6 +237,16 @@ public final class FakeSegment implements SegmentView {
   @Override
   public long uses() {
     return uses;
+  }
+
+  /** Says which methods there are scores for; all unless told. */
+  public void setScored(Set<DropMethod> methods) {
+    scored = methods;
+  }
+
+  @Override
+  public boolean hasScores(DropMethod method) {
+    return scored.contains(method);
   }
 
   @Override

@@ -15,6 +15,7 @@ import io.kvcache.KvReservation;
 import io.kvcache.KvReservation.Status;
 import io.kvcache.Namespace;
 import io.kvcache.StoreOptions;
+import io.kvcache.TokenScores;
 import io.kvcache.Tokens;
 import io.kvcache.internal.engine.Inventory.Acceptance;
 import io.kvcache.internal.engine.Inventory.Lookup;
@@ -232,7 +233,9 @@ public final class CacheEngine implements KvCache {
     if (!options.prefillTime().isZero()) {
       shared.recompute.observe(tokens.length(), options.prefillTime().toNanos());
     }
-    Claim claim = shared.inventory.claim(root, keys, shared.qualities.each(options.leastQuality()));
+    options.scores().requireShape(layout, tokens.length());
+    TokenScores scores = options.scores().only(shared.qualities.scored());
+    Claim claim = shared.inventory.claim(root, keys, scores, shared.qualities.each(options.leastQuality()));
     if (claim.first() == keys.size()) {
       return new Reservation.Unreserved(Status.STORED);
     }

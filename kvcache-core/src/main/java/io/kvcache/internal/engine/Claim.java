@@ -1,6 +1,7 @@
 package io.kvcache.internal.engine;
 
 import io.kvcache.ChunkKey;
+import io.kvcache.TokenScores;
 import io.kvcache.internal.tree.Segment;
 import io.kvcache.spi.Placement;
 import java.util.List;
@@ -15,9 +16,10 @@ import java.util.Optional;
  * @param missing for each chunk from there on, whether it has to be stored
  * @param held what keeps the prefix in place; null at the start of a context
  * @param placement where the chunks go; empty when the policy declines
+ * @param scores what is given of their tokens
  */
 record Claim(ChunkKey root, List<ChunkKey> keys, int first, boolean[] missing, Segment held,
-    Optional<Placement> placement) {
+    Optional<Placement> placement, TokenScores scores) {
   /** The keys of the chunks claimed. */
   List<ChunkKey> claimed() {
     return keys.subList(first, keys.size());

@@ -2,6 +2,7 @@ package io.kvcache.internal.engine;
 
 import io.kvcache.ChunkKey;
 import io.kvcache.Encoding;
+import io.kvcache.TokenScores;
 import io.kvcache.internal.engine.Recovery.Recovered;
 import io.kvcache.internal.frame.EntryNote;
 import io.kvcache.internal.frame.EntryNote.Profile;
@@ -153,9 +154,10 @@ final class Inventory extends Monitor {
   /**
    * Claims the chunks of a prompt that are not stored, up to one that someone else is storing.
    *
+   * @param scores what the engine gives of the prompt's tokens
    * @param enough whether an entry makes storing the chunk again needless
    */
-  Claim claim(ChunkKey root, List<ChunkKey> keys, Acceptance enough) {
+  Claim claim(ChunkKey root, List<ChunkKey> keys, TokenScores scores, Acceptance enough) {
     return locked(() -> {
       List<Position> path = tree.match(root, keys);
       int first = 0;
@@ -174,7 +176,8 @@ final class Inventory extends Monitor {
       Segment parent = first == 0 ? null : path.get(first - 1).segment();
       Optional<Placement> placement =
           end == first ? Optional.empty() : policy.admit(root, parent, end - first, nanoTime.getAsLong());
-      Claim claim = new Claim(root, List.copyOf(keys.subList(0, end)), first, missing, parent, placement);
+      Claim claim =
+          new Claim(root, List.copyOf(keys.subList(0, end)), first, missing, parent, placement, scores);
       if (placement.isPresent()) {
         claims.add(claim);
         if (parent != null) {
@@ -250,6 +253,8 @@ final class Inventory extends Monitor {
           if (position.segment() != known) {
             known = position.segment();
             known.store(now);
+            known.scored(claim.scores().methods());
+            stored(known, claim.placement().orElseThrow());
           }
           tree.place(position, stored.get(index));
         }
@@ -258,6 +263,13 @@ final class Inventory extends Monitor {
       signal();
       return true;
     });
+  }
+
+  /** What drops tokens could not be applied before all were there. */
+  private void stored(Segment segment, Placement placement) {
+    if (placement.encoding().dropsTokens()) {
+      wishes.add(new Move.Transfer(segment, placement.tier(), placement, false));
+    }
   }
 
   /** A leaf takes further chunks when its last one is stored as they are. */
@@ -519,7 +531,7 @@ final class Inventory extends Monitor {
       long idleNanos = nanoTime.getAsLong() - segment.lastUseNanos();
       return new EntryNote(chunk.root(), chunk.previous(), chunk.position().chunk(), stored.generation(),
           stored.encoding(), stored.bytes(), nowMillis - TimeUnit.NANOSECONDS.toMillis(idleNanos),
-          segment.frequency(segment.lastUseNanos()), segment.uses(), profileOf(segment));
+          segment.frequency(segment.lastUseNanos()), segment.uses(), segment.scored(), profileOf(segment));
     });
   }
 
@@ -543,7 +555,7 @@ final class Inventory extends Monitor {
   /** Rebuilds the tree from what durable tiers hold; called before anything else. */
   void restore(List<Recovered> recovered) {
     locked(() -> {
-      new Recovery(tree, nanoTime.getAsLong()).restore(recovered);
+      new Recovery(tree, nanoTime.getAsLong(), candidates).restore(recovered);
       return null;
     });
   }

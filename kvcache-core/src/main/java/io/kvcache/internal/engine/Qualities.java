@@ -1,5 +1,6 @@
 package io.kvcache.internal.engine;
 
+import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
 import io.kvcache.internal.engine.Inventory.Acceptance;
 import io.kvcache.internal.frame.Codecs;
@@ -8,7 +9,9 @@ import io.kvcache.internal.tree.Stored;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Predicate;
+import java.util.stream.Collectors;
 
 /**
  * What encodings do to a context's answers, as far as it is known: measured for the segment, else the codec's usual
@@ -32,9 +35,15 @@ final class Qualities {
     return candidates;
   }
 
+  /** The methods among the candidates that need scores of the engine. */
+  Set<DropMethod> scored() {
+    return candidates.stream().map(Encoding::dropping).filter(DropMethod::needsScores)
+        .collect(Collectors.toUnmodifiableSet());
+  }
+
   /** What a chunk encoded so adds to the loss of its context; NaN when nobody measured. */
   double lossPerChunk(Segment segment, Encoding encoding) {
-    if (codecs.exact(encoding)) {
+    if (codecs.supports(encoding) && codecs.exact(encoding)) {
       return 0;
     }
     Integer index = indexes.get(encoding);

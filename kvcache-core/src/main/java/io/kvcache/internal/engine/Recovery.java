@@ -4,11 +4,13 @@ import io.kvcache.ChunkKey;
 import io.kvcache.internal.frame.EntryNote;
 import io.kvcache.internal.tree.Position;
 import io.kvcache.internal.tree.PrefixTree;
+import io.kvcache.internal.tree.Segment;
 import io.kvcache.internal.tree.Stored;
 import io.kvcache.spi.EntryId;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -23,7 +25,10 @@ final class Recovery {
 
   private final PrefixTree tree;
   private final long nowNanos;
+  private final int candidates;
   private final Map<ChunkKey, Position> positions = new HashMap<>();
+  /** What the chunks of a segment say of its losses: they may come from segments that were measured apart. */
+  private final Map<Segment, List<float[]>> profiles = new LinkedHashMap<>();
 
   /** An entry found at a warm restart. */
   record Recovered(EntryId id, EntryNote note, int tier, long bytes, long idleNanos) {
@@ -32,9 +37,15 @@ final class Recovery {
     }
   }
 
-  Recovery(PrefixTree tree, long nowNanos) {
+  /**
+   * A recovery into an empty tree.
+   *
+   * @param candidates stands for the list of encodings that profiles have to be about
+   */
+  Recovery(PrefixTree tree, long nowNanos, int candidates) {
     this.tree = tree;
     this.nowNanos = nowNanos;
+    this.candidates = candidates;
   }
 
   void restore(List<Recovered> recovered) {
@@ -49,8 +60,24 @@ final class Recovery {
       Position position = positions.get(entry.id().key());
       position.segment().restoreUse(entry.note().frequency(), entry.note().uses(),
           nowNanos - entry.idleNanos());
+      position.segment().scored(entry.note().scored());
+      float[] losses = entry.note().profile().lossPerChunk();
+      if (losses.length > 0 && entry.note().profile().candidates() == candidates) {
+        profiles.computeIfAbsent(position.segment(), segment -> new ArrayList<>()).add(losses);
+      }
       tree.place(position, entry.stored());
     }
+    profiles.forEach((segment, all) -> tree.profile(segment, mean(all)));
+  }
+
+  private static float[] mean(List<float[]> all) {
+    float[] mean = new float[all.getFirst().length];
+    for (float[] losses : all) {
+      for (int candidate = 0; candidate < mean.length; candidate++) {
+        mean[candidate] += losses[candidate] / all.size();
+      }
+    }
+    return mean;
   }
 
   private Position position(Recovered entry) {

@@ -2,11 +2,14 @@ package io.kvcache.internal.engine;
 
 import io.kvcache.CacheEvent;
 import io.kvcache.ChunkKey;
+import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
 import io.kvcache.KvHalf;
+import io.kvcache.KvLayout;
 import io.kvcache.KvReservation;
 import io.kvcache.LayerSpec;
 import io.kvcache.internal.engine.Resources.Attempt;
+import io.kvcache.internal.frame.ChunkScores;
 import io.kvcache.internal.frame.EntryNote;
 import io.kvcache.internal.frame.EntryNote.Profile;
 import io.kvcache.internal.frame.FrameHeader;
@@ -20,6 +23,7 @@ import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
 import java.util.stream.LongStream;
 
 /** Claimed chunks of one prompt, being written. */
@@ -59,12 +63,21 @@ final class Reservation implements KvReservation {
   }
 
   private long chunkBytes() {
-    return LongStream.of(shared.plan.maxPartBytes(compressor)).sum();
+    return LongStream.of(mostPartBytes()).sum();
+  }
+
+  private long[] mostPartBytes() {
+    return shared.plan.maxPartBytes(compressor, scored());
+  }
+
+  /** What is not exact cannot be pruned later: it needs no scores. */
+  private Set<DropMethod> scored() {
+    return shared.codecs.exact(encoding) ? claim.scores().methods() : Set.of();
   }
 
   /** Claims room for the chunks still without; whether all have it. */
   boolean claimRoom() {
-    long[] partBytes = shared.plan.maxPartBytes(compressor);
+    long[] partBytes = mostPartBytes();
     while (writers.size() < claim.missing().length) {
       int index = writers.size();
       FrameWriter writer = null;
@@ -72,13 +85,17 @@ final class Reservation implements KvReservation {
       if (claim.missing()[index]) {
         int chunk = claim.first() + index;
         EntryNote note = new EntryNote(claim.root(), previous(chunk), chunk, generation, encoding,
-            chunkBytes(), shared.runtime.wallClock().millis(), 1, 1, Profile.NONE);
+            chunkBytes(), shared.runtime.wallClock().millis(), 1, 1, scored(), Profile.NONE);
         Attempt attempt = shared.create(tier, id(chunk), note.encode(), partBytes, Migrator.EVICT_ANY);
         lacksRoom = attempt.lacksRoom();
         if (attempt.write().isEmpty()) {
           return false;
         }
         writer = new FrameWriter(shared.plan, compressor, attempt.write().get());
+        if (!scored().isEmpty()) {
+          KvLayout layout = shared.plan.layout();
+          writer.scores(ChunkScores.of(layout, claim.scores(), chunk * layout.chunkTokens()));
+        }
       }
       writers.add(writer);
       generations.add(generation);

@@ -1,10 +1,12 @@
 package io.kvcache.internal.frame;
 
 import io.kvcache.ChunkKey;
+import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
 import io.kvcache.spi.MalformedDataException;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.Set;
 import java.util.zip.CRC32C;
 
 /**
@@ -20,11 +22,12 @@ import java.util.zip.CRC32C;
  * @param lastUseMillis when a look-up last covered the chunk, in milliseconds since the epoch
  * @param frequency decayed number of uses at that time
  * @param uses number of uses, not decayed
+ * @param scored methods that its frame, if full, carries scores for
  * @param profile what was measured of its context
  */
 public record EntryNote(
     ChunkKey root, ChunkKey previous, int chunkIndex, long generation, Encoding encoding, long bytes,
-    long lastUseMillis, double frequency, long uses, Profile profile) {
+    long lastUseMillis, double frequency, long uses, Set<DropMethod> scored, Profile profile) {
   /** Most candidates a note has room for. */
   public static final int MAX_CANDIDATES = 96;
 
@@ -73,7 +76,8 @@ public record EntryNote(
     out.set(Wire.DOUBLE, 100, frequency);
     out.set(Wire.LONG, 108, uses);
     out.set(Wire.INT, PROFILE_AT, profile.candidates);
-    out.set(Wire.INT, PROFILE_AT + 4, losses.length);
+    out.set(Wire.SHORT, PROFILE_AT + 4, (short) losses.length);
+    out.set(Wire.SHORT, PROFILE_AT + 6, (short) ChunkScores.mask(scored));
     for (int candidate = 0; candidate < losses.length; candidate++) {
       out.set(Wire.INT, LOSSES_AT + (long) candidate * Float.BYTES,
           Float.floatToRawIntBits(losses[candidate]));
@@ -103,7 +107,7 @@ public record EntryNote(
         frequency);
     return new EntryNote(
         ChunkKey.read(in, 4), ChunkKey.read(in, 36), index, in.get(Wire.LONG, 72), encoding(in), bytes,
-        in.get(Wire.LONG, 92), frequency, in.get(Wire.LONG, 108), profile(in));
+        in.get(Wire.LONG, 92), frequency, in.get(Wire.LONG, 108), scored(in), profile(in));
   }
 
   private static Encoding encoding(MemorySegment in) throws MalformedDataException {
@@ -113,10 +117,14 @@ public record EntryNote(
     return Codecs.encoding(codec, method, percent);
   }
 
+  private static Set<DropMethod> scored(MemorySegment in) throws MalformedDataException {
+    return ChunkScores.methods(Short.toUnsignedInt(in.get(Wire.SHORT, PROFILE_AT + 6)));
+  }
+
   private static Profile profile(MemorySegment in) throws MalformedDataException {
-    int count = in.get(Wire.INT, PROFILE_AT + 4);
+    int count = Short.toUnsignedInt(in.get(Wire.SHORT, PROFILE_AT + 4));
     long bytes = LOSSES_AT + (long) count * Float.BYTES + Integer.BYTES;
-    Preamble.require(count >= 0 && count <= MAX_CANDIDATES && bytes == in.byteSize(),
+    Preamble.require(count <= MAX_CANDIDATES && bytes == in.byteSize(),
         "note of %d bytes has losses of %d candidates", in.byteSize(), count);
     float[] losses = new float[count];
     for (int candidate = 0; candidate < count; candidate++) {

@@ -231,6 +231,12 @@ public final class PrefixTree {
     events.accept(new PlacementEvent.Placed(segment, stored.tier()));
   }
 
+  /** Takes note of what was measured of a segment: for each candidate what one chunk adds to the loss. */
+  public void profile(Segment segment, float[] lossPerChunk) {
+    segment.profile(lossPerChunk);
+    events.accept(new PlacementEvent.Profiled(segment));
+  }
+
   /**
    * Forgets an entry of a chunk, if it is still of this generation; removes segments that thereby become
    * useless.

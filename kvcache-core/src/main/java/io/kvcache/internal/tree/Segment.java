@@ -1,13 +1,16 @@
 package io.kvcache.internal.tree;
 
 import io.kvcache.ChunkKey;
+import io.kvcache.DropMethod;
 import io.kvcache.spi.SegmentView;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * A node of the prefix tree: a run of consecutive chunks in which no two contexts branch. Keys are longs in one array
@@ -37,6 +40,8 @@ public final class Segment implements SegmentView {
   private long uses;
   /** For each candidate what one chunk adds to the loss of its context, NaN where unknown; null where all is. */
   private float[] lossPerChunk;
+  /** The methods that the engine gave scores for, of every chunk. */
+  private Set<DropMethod> scored = EnumSet.allOf(DropMethod.class);
 
   /** The root of a namespace when {@code parent} is null and it stays without chunks. */
   Segment(long id, ChunkKey root, Segment parent, int firstChunk, double decayPerNano) {
@@ -285,6 +290,24 @@ public final class Segment implements SegmentView {
         : Math.max(0, 1 - (double) lossPerChunk[candidate] * chunks);
   }
 
+  @Override
+  public boolean hasScores(DropMethod method) {
+    return scored.contains(method);
+  }
+
+  /** The methods that there are scores for, of every chunk. */
+  public Set<DropMethod> scored() {
+    return scored;
+  }
+
+  /** Chunks were stored that have scores for these methods only. */
+  public void scored(Set<DropMethod> methods) {
+    if (!methods.containsAll(scored)) {
+      scored = EnumSet.copyOf(scored);
+      scored.retainAll(methods);
+    }
+  }
+
   /** Whether qualities were measured. */
   public boolean profiled() {
     return lossPerChunk != null;
@@ -346,6 +369,7 @@ public final class Segment implements SegmentView {
     upper.frequency = frequency;
     upper.uses = uses;
     upper.lossPerChunk = lossPerChunk;
+    upper.scored = scored;
     upper.lastUseNanos = lastUseNanos;
     Segment above = parent;
     if (above != null) {

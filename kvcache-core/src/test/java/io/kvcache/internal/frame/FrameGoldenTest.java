@@ -14,6 +14,7 @@ import java.security.MessageDigest;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 
 /** The bytes of format version 1, as {@code src/test/python/format_v1.py} makes them and {@code FORMAT.md} shows. */
@@ -33,7 +34,7 @@ class FrameGoldenTest {
   private static EntryNote note() {
     List<ChunkKey> keys = Frames.exampleKeys();
     return new EntryNote(Frames.EXAMPLE_ROOT, keys.get(0), 1, Frames.EXAMPLE_GENERATION, Encoding.RAW,
-        580, 1_790_000_000_000L, 1.5, 3, Profile.NONE);
+        580, 1_790_000_000_000L, 1.5, 3, Set.of(), Profile.NONE);
   }
 
   @Test
@@ -103,12 +104,15 @@ class FrameGoldenTest {
   void notesThatCannotBeRightAreRefused() {
     EntryNote good = note();
     List<EntryNote> bad = List.of(
-        new EntryNote(good.root(), good.previous(), -1, 1, Encoding.RAW, 580, 0, 1, 1, Profile.NONE),
-        new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 0, 0, 1, 1, Profile.NONE),
+        new EntryNote(good.root(), good.previous(), -1, 1, Encoding.RAW, 580, 0, 1, 1, Set.of(),
+            Profile.NONE),
+        new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 0, 0, 1, 1, Set.of(), Profile.NONE),
         new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, Long.MIN_VALUE, 0, 1, 1,
             Profile.NONE),
-        new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 580, 0, -1, 1, Profile.NONE),
-        new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 580, 0, Double.NaN, 1, Profile.NONE),
+        new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 580, 0, -1, 1, Set.of(),
+            Profile.NONE),
+        new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 580, 0, Double.NaN, 1, Set.of(),
+            Profile.NONE),
         new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 580, 0, Double.POSITIVE_INFINITY, 1,
             Profile.NONE));
     for (EntryNote note : bad) {
