@@ -9,6 +9,7 @@ import io.kvcache.LayerSpec;
 import io.kvcache.Namespace;
 import io.kvcache.placement.LruPlacement;
 import io.kvcache.spi.CacheRuntime;
+import io.kvcache.spi.PlacementPolicy;
 import io.kvcache.spi.Tier;
 import io.kvcache.spi.TierTrait;
 import io.kvcache.testkit.CheckedPolicy;
@@ -83,7 +84,7 @@ abstract class EngineTest {
   }
 
   /** One thread; time and background work stand still until told otherwise. */
-  KvCache openStill(LruPlacement policy, Tier... tiers) {
+  KvCache openStill(PlacementPolicy policy, Tier... tiers) {
     return open(builder(policy, still(clock), tiers));
   }
 
@@ -98,7 +99,7 @@ abstract class EngineTest {
     return CompletableFuture.supplyAsync(step, task -> Thread.ofPlatform().daemon().start(task));
   }
 
-  KvCacheBuilder builder(LruPlacement policy, CacheRuntime runtime, Tier... tiers) {
+  KvCacheBuilder builder(PlacementPolicy policy, CacheRuntime runtime, Tier... tiers) {
     KvCacheBuilder builder = KvCache.builder(LAYOUT)
         .compressors(new TrailingZerosCompressor(), new TruncatingCompressor())
         .policy(new CheckedPolicy(policy))

@@ -159,7 +159,15 @@ public final class TestPrompt {
         MemorySegment keyRows = arena.allocate((long) lease.tokens() * spec.keyRowBytes());
         MemorySegment valueRows = arena.allocate((long) lease.tokens() * spec.valueRowBytes());
         int chunks = lease.read(layer, keyRows, valueRows) / layout().chunkTokens();
+        for (Run run : runs) {
+          if (KeptCheck.pruned(run) && run.firstToken() + run.tokens() <= lease.tokens()) {
+            KeptCheck.check(lease.kept(run, layer), layout(), keys, run, layer, "layer " + layer);
+          }
+        }
         for (int chunk = 0; chunk < chunks; chunk++) {
+          if (KeptCheck.pruned(runs, chunk * layout().chunkTokens())) {
+            continue;
+          }
           check(keyRows, chunk, chunk, layer, KvHalf.KEYS, runs);
           check(valueRows, chunk, chunk, layer, KvHalf.VALUES, runs);
         }
