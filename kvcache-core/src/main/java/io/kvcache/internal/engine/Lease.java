@@ -33,12 +33,19 @@ final class Lease implements KvLease {
   private final PartLoads loads;
   private final int chunkTokens;
   private final int leasedChunks;
+  private final boolean counted;
   private final LoadTally observed = new LoadTally();
   private volatile int usable;
   private boolean closed;
 
   /** Takes over what the look-up holds; chunks whose memory is gone by now end the lease before them. */
   Lease(Resources shared, List<Found> chunks, Deadline deadline) {
+    this(shared, chunks, deadline, true);
+  }
+
+  /** As above; one that is not {@code counted} is of the cache itself, and of no interest to statistics. */
+  Lease(Resources shared, List<Found> chunks, Deadline deadline, boolean counted) {
+    this.counted = counted;
     this.shared = shared;
     this.chunks = chunks;
     this.deadline = deadline;
@@ -55,9 +62,11 @@ final class Lease implements KvLease {
     }
     this.usable = sources.size();
     this.leasedChunks = usable;
-    countLeased();
     this.loads = new PartLoads(shared, sources, deadline);
-    shared.counters.openLeases.incrementAndGet();
+    if (counted) {
+      countLeased();
+      shared.counters.openLeases.incrementAndGet();
+    }
   }
 
   private void countLeased() {
@@ -193,9 +202,11 @@ final class Lease implements KvLease {
     void close() {
       if (alike != null && bytes > 0) {
         Stored stored = alike.stored();
-        shared.counters.loaded(stored.tier(), stored.encoding(), bytes);
         if (alike.inPlace()) {
           shared.tiers.get(stored.tier()).bytesRead.add(bytes);
+        }
+        if (counted) {
+          shared.counters.loaded(stored.tier(), stored.encoding(), bytes);
         }
         observed.add(stored.tier(), stored.encoding(), bytes, shared.runtime.nanoTime().getAsLong() - start);
       }
@@ -318,11 +329,15 @@ final class Lease implements KvLease {
       closed = true;
       loads.discardAll();
       sources.forEach(Source::close);
-      observed.drain(shared::loaded);
+      if (counted) {
+        observed.drain(shared::loaded);
+      }
       if (held != null) {
         shared.inventory.release(held);
       }
-      shared.counters.openLeases.decrementAndGet();
+      if (counted) {
+        shared.counters.openLeases.decrementAndGet();
+      }
     }
   }
 }

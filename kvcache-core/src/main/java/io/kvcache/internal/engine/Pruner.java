@@ -11,6 +11,7 @@ import io.kvcache.internal.frame.FrameReader;
 import io.kvcache.internal.prune.Kept;
 import io.kvcache.internal.prune.Scorer;
 import io.kvcache.internal.prune.Selection;
+import io.kvcache.internal.tree.Position;
 import io.kvcache.internal.tree.Stored;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.MalformedDataException;
@@ -35,7 +36,7 @@ final class Pruner {
   }
 
   /** A chunk that is read from its exact entry. */
-  private record Exact(Resident chunk, Stored stored) {}
+  record Exact(Position position, ChunkKey key, Stored stored) {}
 
   /**
    * The kept tokens of every chunk that has an exact entry in {@code tier}.
@@ -48,19 +49,27 @@ final class Pruner {
       for (Stored stored : chunk.stored()) {
         if (stored.tier() == tier && shared.codecs.supports(stored.encoding())
             && shared.codecs.exact(stored.encoding())) {
-          exact.add(new Exact(chunk, stored));
+          exact.add(new Exact(chunk.position(), chunk.key(), stored));
         }
       }
     }
+    return choose(exact, encoding);
+  }
+
+  /** The kept tokens of consecutive chunks; empty as above. */
+  Map<ChunkKey, Kept> choose(List<Exact> exact, Encoding encoding) {
+    if (exact.isEmpty()) {
+      return Map.of();
+    }
     long[][][][] selected =
         encoding.dropping().needsScores() ? byScores(exact, encoding) : byKeys(exact, encoding);
-    if (exact.isEmpty() || selected == null) {
+    if (selected == null) {
       return Map.of();
     }
     Kept[] perChunk = Kept.perChunk(shared.plan.layout(), selected);
     Map<ChunkKey, Kept> kept = new HashMap<>();
     for (int index = 0; index < perChunk.length; index++) {
-      kept.put(exact.get(index).chunk.key(), perChunk[index]);
+      kept.put(exact.get(index).key, perChunk[index]);
     }
     return kept;
   }
@@ -87,7 +96,7 @@ final class Pruner {
         for (int each = first; each < layer; each++) {
           float[][] scores =
               Scorer.score(encoding.dropping(), shared.plan.layout().layer(each), chunkTokens(),
-                  exact.getFirst().chunk.position().chunk() * chunkTokens(), keys.get(each - first));
+                  exact.getFirst().position.chunk() * chunkTokens(), keys.get(each - first));
           selected[each] = Selection.select(scores, chunkTokens(), encoding.retainedPercent());
         }
       }
@@ -155,17 +164,17 @@ final class Pruner {
   }
 
   private boolean read(Exact exact, Step step) {
-    EntryId id = new EntryId(exact.chunk.key(), exact.stored.variantClass());
+    EntryId id = new EntryId(exact.key, exact.stored.variantClass());
     try (Source source = Source.open(shared, id, exact.stored)) {
       if (source == null) {
-        shared.missing(exact.chunk.position(), id, exact.stored);
+        shared.missing(exact.position, id, exact.stored);
         return false;
       }
-      try (PartReader parts = new PartReader(shared, exact.chunk.position(), source)) {
+      try (PartReader parts = new PartReader(shared, exact.position, source)) {
         return parts.read(0) && step.take(source.reader(), parts);
       }
     } catch (MalformedDataException e) {
-      shared.corrupt(exact.chunk.position(), id, exact.stored, e);
+      shared.corrupt(exact.position, id, exact.stored, e);
       return false;
     }
   }

@@ -5,6 +5,7 @@ import io.kvcache.Encoding;
 import io.kvcache.spi.PlacementEvent;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
@@ -71,6 +72,24 @@ public final class PrefixTree {
       if (segment != null && index < segment.chunks()) {
         segment = null;
       }
+    }
+    return path;
+  }
+
+  /**
+   * The context that a segment is most likely part of: what comes before it, the segment itself, and behind it what was
+   * used last wherever contexts branch. Empty when what comes before it is lost.
+   */
+  public List<Position> contextOf(Segment segment) {
+    Segment last = segment;
+    while (last.hasChildren()) {
+      last = last.children().stream()
+          .max(Comparator.comparingLong(Segment::lastUseNanos).thenComparingLong(Segment::id)).orElseThrow();
+    }
+    List<Position> path = new ArrayList<>(last.firstChunk() + last.chunks());
+    boolean whole = last.holding(0) != null;
+    for (int chunk = 0; whole && chunk < last.firstChunk() + last.chunks(); chunk++) {
+      path.add(new Position(last, chunk));
     }
     return path;
   }

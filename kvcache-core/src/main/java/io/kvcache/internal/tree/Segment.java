@@ -228,10 +228,10 @@ public final class Segment implements SegmentView {
     return leases > 0 || migrating;
   }
 
-  /** The segment of this path that holds chunk {@code chunk} of the context; splits move chunks upwards. */
+  /** The segment of this path that holds a chunk of the context, or null where it is lost; splits move them up. */
   Segment holding(int chunk) {
     Segment segment = this;
-    while (chunk < segment.firstChunk) {
+    while (segment != null && chunk < segment.firstChunk) {
       segment = segment.parent;
     }
     return segment;
