@@ -11,6 +11,8 @@ import java.util.List;
  * @param hitTokens tokens leased
  * @param storedTokens tokens committed
  * @param rejectedReservations reservations that found no room
+ * @param profiledSegments segments whose qualities were measured
+ * @param probeFailures namespaces that are estimated because their probe failed
  * @param droppedEvents events that came faster than the listener took them, of which it was not told
  * @param openLeases leases not closed yet, now
  * @param openReservations reservations not closed yet, now
@@ -26,6 +28,8 @@ public record CacheStats(
     long hitTokens,
     long storedTokens,
     long rejectedReservations,
+    long profiledSegments,
+    long probeFailures,
     long droppedEvents,
     int openLeases,
     int openReservations,
@@ -99,7 +103,9 @@ public record CacheStats(
     }
     return new CacheStats(lookups - earlier.lookups, requestedTokens - earlier.requestedTokens,
         hitTokens - earlier.hitTokens, storedTokens - earlier.storedTokens,
-        rejectedReservations - earlier.rejectedReservations, droppedEvents - earlier.droppedEvents,
+        rejectedReservations - earlier.rejectedReservations,
+        profiledSegments - earlier.profiledSegments, probeFailures - earlier.probeFailures,
+        droppedEvents - earlier.droppedEvents,
         openLeases, openReservations, readBuffers,
         segments, chunks,
         tierInterval, loads.stream().map(load -> earlier.subtractedFrom(load)).toList());

@@ -60,6 +60,9 @@ public interface KvCache extends AutoCloseable {
    */
   Flushed flush() throws IOException;
 
+  /** What can be asked and told of the cache besides loading and storing. */
+  KvControl control();
+
   /** What happened so far. */
   CacheStats stats();
 

@@ -29,6 +29,9 @@ public final class KvCacheBuilder {
   private Consumer<CacheEvent> listener;
   private Duration frequencyHalfLife = Duration.ofMinutes(10);
   private long stagingBytes = 256L << 20;
+  private QualityProbe probe;
+  private Duration probeTimeout = Duration.ofSeconds(30);
+  private double reprofileBelow = 0.1;
   private CacheRuntime runtime;
 
   KvCacheBuilder(KvLayout layout, Function<Settings, KvCache> opener) {
@@ -47,6 +50,9 @@ public final class KvCacheBuilder {
    * @param listener told of events; null when nobody is
    * @param frequencyHalfLife time in which a use comes to count half
    * @param stagingBytes limit of the buffers for reads from tiers that are not addressable
+   * @param probe measures qualities; null when they are estimated
+   * @param probeTimeout how long one call of it may take
+   * @param reprofileBelow by how much quality may fall short of what was measured
    * @param runtime clocks, threads and randomness
    */
   public record Settings(
@@ -58,6 +64,9 @@ public final class KvCacheBuilder {
       Consumer<CacheEvent> listener,
       Duration frequencyHalfLife,
       long stagingBytes,
+      QualityProbe probe,
+      Duration probeTimeout,
+      double reprofileBelow,
       CacheRuntime runtime) {}
 
   /** Adds a tier, slower than those added before. */
@@ -103,6 +112,31 @@ public final class KvCacheBuilder {
     return this;
   }
 
+  /**
+   * Measures what lossy encodings do to answers, when {@link KvControl#profile} is called; without one it is estimated
+   * from keys and values.
+   *
+   * @param timeout how long one call may take; after a longer one, or one that fails, the namespace is estimated
+   */
+  public KvCacheBuilder probe(QualityProbe qualityProbe, Duration timeout) {
+    probe = Objects.requireNonNull(qualityProbe, "probe");
+    Checks.requireBetween(timeout.toMillis(), 1, Long.MAX_VALUE, "milliseconds of the probe's timeout");
+    probeTimeout = timeout;
+    return this;
+  }
+
+  /**
+   * By how much a {@linkplain KvControl#reportQuality reported} quality may fall short of the measured one before the
+   * context is measured again, 0 to 1. 0.1 unless set.
+   */
+  public KvCacheBuilder reprofileBelow(double shortfall) {
+    if (!(shortfall >= 0 && shortfall <= 1)) {
+      throw new IllegalArgumentException("reprofileBelow is " + shortfall + ", must be 0 to 1");
+    }
+    reprofileBelow = shortfall;
+    return this;
+  }
+
   /** Clocks, threads and randomness, for tests. The system's unless set. */
   public KvCacheBuilder runtime(CacheRuntime clocksAndThreads) {
     runtime = Objects.requireNonNull(clocksAndThreads, "runtime");
@@ -123,7 +157,8 @@ public final class KvCacheBuilder {
       }
     }
     return opener.apply(new Settings(layout, layout.encoded(), List.copyOf(tiers), List.copyOf(compressors),
-        policy == null ? LruPlacement.raw() : policy, listener, frequencyHalfLife, stagingBytes,
+        policy == null ? LruPlacement.raw() : policy, listener, frequencyHalfLife, stagingBytes, probe,
+        probeTimeout, reprofileBelow,
         runtime == null ? CacheRuntime.system() : runtime));
   }
 }

@@ -48,6 +48,11 @@ public interface PlacementPolicy {
     return List.of();
   }
 
+  /** Whether decisions rest on delays: then tiers and codecs are measured, for a moment, when the cache is opened. */
+  default boolean weighsDelays() {
+    return false;
+  }
+
   /**
    * Where new KV goes first; empty not to store it. An encoding that drops tokens is applied right after the store,
    * since which tokens can be told only when all are there.

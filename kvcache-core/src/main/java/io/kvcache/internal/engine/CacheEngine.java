@@ -9,6 +9,7 @@ import io.kvcache.Encoding;
 import io.kvcache.KeyChain;
 import io.kvcache.KvCache;
 import io.kvcache.KvCacheBuilder.Settings;
+import io.kvcache.KvControl;
 import io.kvcache.KvLayout;
 import io.kvcache.KvLease;
 import io.kvcache.KvReservation;
@@ -21,23 +22,17 @@ import io.kvcache.internal.engine.Inventory.Acceptance;
 import io.kvcache.internal.engine.Inventory.Lookup;
 import io.kvcache.internal.engine.Inventory.Removed;
 import io.kvcache.internal.engine.Recovery.Recovered;
-import io.kvcache.internal.frame.Codecs;
 import io.kvcache.internal.frame.EntryNote;
-import io.kvcache.internal.frame.FramePlan;
-import io.kvcache.internal.tree.Segment;
-import io.kvcache.spi.CacheRuntime;
 import io.kvcache.spi.Deadline;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.MalformedDataException;
-import io.kvcache.spi.PlacementPolicy.CacheInfo;
-import io.kvcache.spi.PlacementPolicy.TierInfo;
-import io.kvcache.spi.Tier;
 import io.kvcache.spi.TierEntry;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -45,8 +40,6 @@ import java.util.concurrent.TimeUnit;
  * reservations. All I/O is theirs and the {@link Migrator}'s.
  */
 public final class CacheEngine implements KvCache {
-  /** A segment takes at most this share of the smallest bounded local tier, so that one move is never huge. */
-  private static final long SEGMENT_SHARE = 8;
   /** How many more keys are computed each time those computed were all found. */
   private static final int KEY_STEP_FACTOR = 4;
   /** How long closing waits for a move under way. */
@@ -57,39 +50,15 @@ public final class CacheEngine implements KvCache {
   private final Resources shared;
   private final Migrator migrator;
   private final Flusher flusher;
+  private final Control control;
 
   private CacheEngine(Settings settings) {
-    CacheRuntime runtime = settings.runtime();
     this.layout = settings.layout();
-    this.events = new Events(settings.listener(), runtime.events());
-    FramePlan plan = new FramePlan(layout, settings.encodedLayout());
-    Codecs codecs = new Codecs(settings.compressors(), layout);
-    List<TierHandle> tiers = new ArrayList<>();
-    List<TierInfo> infos = new ArrayList<>();
-    for (Tier tier : settings.tiers()) {
-      tiers.add(new TierHandle(tiers.size(), tier, runtime.nanoTime(), events));
-      infos.add(new TierInfo(tier.name(), tier.usage().capacityBytes(), tier.traits()));
-    }
-    long largestPart = 1;
-    for (int codec : codecs.codecs()) {
-      long entry = 0;
-      for (long bytes : plan.mostPartBytes(codecs.get(codec))) {
-        largestPart = Math.max(largestPart, bytes);
-        entry += (bytes + Tier.ALIGNMENT - 1) & -Tier.ALIGNMENT;
-      }
-      requireRoomForEntry(settings.tiers(), entry, codecs.get(codec).name());
-    }
-    settings.policy().start(new CacheInfo(List.copyOf(infos), codecs, layout.chunkTokens(),
-        settings.frequencyHalfLife().toNanos()));
-    requireCandidates(settings.policy().candidates(), codecs);
-    Inventory inventory = new Inventory(segmentChunks(infos), settings.frequencyHalfLife().toNanos(),
-        settings.policy(), runtime.nanoTime(), tiers);
-    this.shared = new Resources(plan, codecs, new Qualities(codecs, settings.policy().candidates()),
-        List.copyOf(tiers), inventory,
-        Staging.forLeases(settings.stagingBytes(), largestPart), Staging.forMover(largestPart), runtime,
-        events);
+    this.events = new Events(settings.listener(), settings.runtime().events());
+    this.shared = new Assembly(settings).assemble(events);
     this.migrator = new Migrator(shared);
-    this.flusher = new Flusher(shared, migrator);
+    this.flusher = new Flusher(shared, migrator, settings.policy().weighsDelays());
+    this.control = new Control(shared, migrator, settings, this::chain);
   }
 
   /** Opens a cache; for its builder. */
@@ -102,32 +71,6 @@ public final class CacheEngine implements KvCache {
     return engine;
   }
 
-  private static void requireRoomForEntry(List<Tier> tiers, long entryBytes, String codec) {
-    for (Tier tier : tiers) {
-      if (entryBytes > tier.maxEntryBytes()) {
-        throw new IllegalArgumentException("a chunk encoded as " + codec + " may take " + entryBytes
-            + " bytes, tier " + tier.name() + " takes at most " + tier.maxEntryBytes() + " for one");
-      }
-    }
-  }
-
-  private static void requireCandidates(List<Encoding> candidates, Codecs codecs) {
-    if (candidates.size() > EntryNote.MAX_CANDIDATES) {
-      throw new IllegalArgumentException("the policy has " + candidates.size() + " candidates, at most "
-          + EntryNote.MAX_CANDIDATES + " can be kept with an entry");
-    }
-    for (Encoding candidate : candidates) {
-      if (!codecs.supports(candidate)) {
-        throw new IllegalArgumentException("the cache cannot store the candidate " + candidate);
-      }
-    }
-  }
-
-  private int segmentChunks(List<TierInfo> tiers) {
-    long smallest = tiers.stream().mapToLong(TierInfo::capacityBytes).min().orElseThrow();
-    return Math.clamp(smallest / SEGMENT_SHARE / layout.chunkBytes(), 1, Segment.MAX_CHUNKS);
-  }
-
   /** Finds again what durable tiers hold. A note that cannot be read is of an entry that cannot be found: removed. */
   private void recover() {
     List<Recovered> recovered = new ArrayList<>();
@@ -135,6 +78,10 @@ public final class CacheEngine implements KvCache {
     for (TierHandle tier : shared.tiers) {
       List<EntryId> unreadable = new ArrayList<>();
       for (TierEntry entry : tier.durable() ? tier.inventory() : List.<TierEntry>of()) {
+        if (entry.id().equals(SavedState.ID)) {
+          restoreState(tier);
+          continue;
+        }
         try {
           EntryNote note = EntryNote.decode(entry.note());
           long idleMillis = Math.max(0, nowMillis - note.lastUseMillis());
@@ -149,6 +96,22 @@ public final class CacheEngine implements KvCache {
       tier.withdraw(unreadable);
     }
     shared.inventory.restore(recovered);
+    List<Encoding> encodings = new ArrayList<>(shared.codecs.codecs().stream().map(Encoding::of).toList());
+    encodings.addAll(shared.qualities.candidates());
+    shared.inventory.insights().startDelays(shared.delays, encodings);
+  }
+
+  private void restoreState(TierHandle tier) {
+    Optional<byte[]> state = SavedState.load(tier);
+    try {
+      if (state.isPresent()) {
+        shared.delays.restore(state.get());
+      }
+    } catch (MalformedDataException e) {
+      tier.corrupt.increment();
+      shared.events.accept(new CacheEvent.Corrupt(tier.name(), SavedState.ID.key(), e.getMessage()));
+      tier.withdraw(List.of(SavedState.ID));
+    }
   }
 
   private KeyChain chain(Namespace namespace, Tokens tokens) {
@@ -164,7 +127,7 @@ public final class CacheEngine implements KvCache {
     }
   }
 
-  private static List<ChunkKey> allKeys(KeyChain chain) {
+  static List<ChunkKey> allKeys(KeyChain chain) {
     List<ChunkKey> keys = new ArrayList<>(chain.chunks());
     for (int chunk = 0; chunk < chain.chunks(); chunk++) {
       keys.add(chain.key(chunk));
@@ -221,7 +184,7 @@ public final class CacheEngine implements KvCache {
     }
   }
 
-  private static long nanos(Duration duration) {
+  static long nanos(Duration duration) {
     return duration.compareTo(Duration.ofNanos(Long.MAX_VALUE)) >= 0 ? Long.MAX_VALUE : duration.toNanos();
   }
 
@@ -231,7 +194,8 @@ public final class CacheEngine implements KvCache {
     List<ChunkKey> keys = allKeys(chain(namespace, tokens));
     ChunkKey root = KeyChain.root(namespace);
     if (!options.prefillTime().isZero()) {
-      shared.recompute.observe(tokens.length(), options.prefillTime().toNanos());
+      shared.delays.observeRecompute(tokens.length(), options.prefillTime().toNanos());
+      shared.tellDelays();
     }
     options.scores().requireShape(layout, tokens.length());
     TokenScores scores = options.scores().only(shared.qualities.scored());
@@ -351,13 +315,19 @@ public final class CacheEngine implements KvCache {
   }
 
   @Override
+  public KvControl control() {
+    return control;
+  }
+
+  @Override
   public CacheStats stats() {
     Counters counters = shared.counters;
     return new CacheStats(counters.lookups.sum(), counters.requestedTokens.sum(), counters.hitTokens.sum(),
-        counters.storedTokens.sum(), counters.rejected.sum(), events.dropped(), counters.openLeases.get(),
+        counters.storedTokens.sum(), counters.rejected.sum(), counters.profiled.sum(),
+        counters.probeFailures.sum(), events.dropped(), counters.openLeases.get(),
         counters.openReservations.get(), shared.staging.taken() + shared.moverStaging.taken(),
-        shared.inventory.segments(),
-        shared.inventory.chunks(),
+        shared.inventory.insights().segments(),
+        shared.inventory.insights().chunks(),
         shared.tiers.stream().map(TierHandle::stats).toList(),
         counters.loads(tier -> shared.tiers.get(tier).name(), shared.codecs::name));
   }

@@ -18,6 +18,8 @@ final class Counters {
   final LongAdder hitTokens = new LongAdder();
   final LongAdder storedTokens = new LongAdder();
   final LongAdder rejected = new LongAdder();
+  final LongAdder profiled = new LongAdder();
+  final LongAdder probeFailures = new LongAdder();
   final AtomicInteger openLeases = new AtomicInteger();
   final AtomicInteger openReservations = new AtomicInteger();
   private final Map<Source, Sums> loads = new ConcurrentHashMap<>();

@@ -19,10 +19,12 @@ import java.util.concurrent.locks.ReentrantLock;
 final class Flusher {
   private final Resources shared;
   private final Migrator migrator;
+  private final boolean savesDelays;
   private final ReentrantLock oneAtATime = new ReentrantLock();
 
-  Flusher(Resources shared, Migrator migrator) {
+  Flusher(Resources shared, Migrator migrator, boolean savesDelays) {
     this.shared = shared;
+    this.savesDelays = savesDelays;
     this.migrator = migrator;
   }
 
@@ -50,6 +52,9 @@ final class Flusher {
       durable.ifPresent(this::copyDown);
       // Counted first: what is committed after this may come too late for the tiers' flush.
       Flushed flushed = count();
+      if (savesDelays && durable.isPresent()) {
+        SavedState.save(durable.get(), shared.delays.save());
+      }
       for (TierHandle tier : shared.tiers) {
         if (tier.durable()) {
           tier.sweep();
@@ -72,7 +77,7 @@ final class Flusher {
     candidates.sort(Comparator.comparingLong((Candidate candidate) -> -candidate.lastUse)
         .thenComparingInt(Candidate::firstChunk));
     for (Candidate candidate : candidates) {
-      Encoding encoding = shared.inventory.persistAs(candidate.segment, target.index);
+      Encoding encoding = shared.inventory.insights().persistAs(candidate.segment, target.index);
       for (TierHandle from : shared.tiers) {
         if (!from.durable()) {
           migrator.transfer(candidate.segment, from.index, new Placement(target.index, encoding), true,
@@ -91,7 +96,7 @@ final class Flusher {
         for (Stored stored : chunk.stored()) {
           if (stored.tier() == tier.index) {
             notes.put(new EntryId(chunk.key(), stored.variantClass()),
-                shared.inventory.note(chunk, stored, nowMillis).encode());
+                shared.inventory.insights().note(chunk, stored, nowMillis).encode());
           }
         }
       }

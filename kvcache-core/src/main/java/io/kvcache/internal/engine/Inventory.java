@@ -1,7 +1,6 @@
 package io.kvcache.internal.engine;
 
 import io.kvcache.ChunkKey;
-import io.kvcache.Encoding;
 import io.kvcache.TokenScores;
 import io.kvcache.internal.engine.Recovery.Recovered;
 import io.kvcache.internal.frame.EntryNote;
@@ -25,7 +24,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 import java.util.function.Function;
 import java.util.function.LongSupplier;
@@ -42,6 +40,8 @@ final class Inventory extends Monitor {
   private final List<TierHandle> tiers;
   /** Stands for the encodings that profiles are about. */
   private final int candidates;
+  private final ProfileQueue profiles;
+  private final Insights insights;
   private final Claims claims = new Claims();
   /** Chunks that a move is copying. */
   private final Set<ChunkKey> copying = new HashSet<>();
@@ -61,10 +61,13 @@ final class Inventory extends Monitor {
     this.tree = new PrefixTree(maxSegmentChunks, halfLifeNanos, this::tell);
     this.policy = policy;
     this.candidates = Profile.fingerprint(policy.candidates());
+    this.profiles = new ProfileQueue(!policy.candidates().isEmpty());
+    this.insights = new Insights(this, tree, policy, profiles, this::tell, nanoTime, tiers, candidates);
     this.nanoTime = nanoTime;
   }
 
   private void tell(PlacementEvent event) {
+    profiles.on(event);
     wishes.addAll(policy.on(event, nanoTime.getAsLong()));
   }
 
@@ -119,7 +122,8 @@ final class Inventory extends Monitor {
     });
   }
 
-  private static Stored best(Position position, Predicate<Stored> usable) {
+  /** The entry in the fastest tier that will do, an exact one before another there. */
+  static Stored best(Position position, Predicate<Stored> usable) {
     Stored best = null;
     for (Stored stored : position.stored()) {
       boolean better = best == null || stored.tier() < best.tier()
@@ -141,6 +145,11 @@ final class Inventory extends Monitor {
     // First, since a policy that fails must not leave anything held.
     tell(new PlacementEvent.Hit(List.copyOf(path)));
     tree.hold(chunks.getLast().position().segment(), 1);
+  }
+
+  /** What is asked about and told of segments, rather than done with them. */
+  Insights insights() {
+    return insights;
   }
 
   /** Lets go of what a look-up or a claim held. */
@@ -522,34 +531,6 @@ final class Inventory extends Monitor {
       tree.forEach(segment -> all.add(each.apply(segment)));
       return all;
     });
-  }
-
-  /** What is kept in the tier's index about an entry of a chunk. */
-  EntryNote note(Resident chunk, Stored stored, long nowMillis) {
-    return locked(() -> {
-      Segment segment = chunk.position().segment();
-      long idleNanos = nanoTime.getAsLong() - segment.lastUseNanos();
-      return new EntryNote(chunk.root(), chunk.previous(), chunk.position().chunk(), stored.generation(),
-          stored.encoding(), stored.bytes(), nowMillis - TimeUnit.NANOSECONDS.toMillis(idleNanos),
-          segment.frequency(segment.lastUseNanos()), segment.uses(), segment.scored(), profileOf(segment));
-    });
-  }
-
-  private Profile profileOf(Segment segment) {
-    return segment.profiled() ? new Profile(candidates, segment.lossPerChunk()) : Profile.NONE;
-  }
-
-  /** How the policy wants a segment encoded in a durable tier. */
-  Encoding persistAs(Segment segment, int tier) {
-    return locked(() -> policy.persistAs(segment, tier));
-  }
-
-  int segments() {
-    return locked(tree::segments);
-  }
-
-  long chunks() {
-    return locked(tree::chunks);
   }
 
   /** Rebuilds the tree from what durable tiers hold; called before anything else. */

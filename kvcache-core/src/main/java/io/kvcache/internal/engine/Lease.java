@@ -11,12 +11,14 @@ import io.kvcache.internal.frame.FrameReader;
 import io.kvcache.internal.tree.Segment;
 import io.kvcache.internal.tree.Stored;
 import io.kvcache.spi.Deadline;
+import io.kvcache.spi.DelayLine;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.MalformedDataException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
@@ -303,17 +305,25 @@ final class Lease implements KvLease {
 
   @Override
   public Duration loadEstimate() {
-    double nanos = 0;
+    LoadTally planned = new LoadTally();
     for (Source source : sources.subList(0, usable)) {
-      nanos += shared.tiers.get(source.stored().tier()).loads.estimateNanos(source.stored().bytes());
+      planned.add(source.stored().tier(), source.stored().encoding(), source.stored().bytes(), 0);
     }
-    return Duration.ofNanos((long) nanos);
+    double[] seconds = new double[1];
+    BitSet begun = new BitSet();
+    planned.drain((tier, encoding, bytes, none) -> {
+      DelayLine line = shared.delays.load(tier, encoding);
+      // What does not depend on the bytes is paid once a request and tier.
+      seconds[0] += line.seconds(bytes) - (begun.get(tier) ? line.seconds(0) : 0);
+      begun.set(tier);
+    });
+    return Duration.ofNanos((long) (seconds[0] * 1e9));
   }
 
   @Override
   public Optional<Duration> recomputeEstimate() {
-    return shared.recompute.observed()
-        ? Optional.of(Duration.ofNanos((long) shared.recompute.estimateNanos(tokens())))
+    return shared.delays.recomputeKnown()
+        ? Optional.of(Duration.ofNanos((long) (shared.delays.recompute().seconds(tokens()) * 1e9)))
         : Optional.empty();
   }
 

@@ -37,7 +37,8 @@ final class ProfileQueue {
         waiting.remove(segment);
         drifted.remove(segment);
       }
-      default -> { }
+      default -> {
+      }
     }
   }
 

@@ -7,7 +7,7 @@ import io.kvcache.KvHalf;
 import io.kvcache.KvLayout;
 import io.kvcache.LayerSpec;
 import io.kvcache.QualityProbe;
-import io.kvcache.internal.engine.Inventory.Context;
+import io.kvcache.internal.engine.Insights.Context;
 import io.kvcache.internal.engine.Inventory.Found;
 import io.kvcache.internal.prune.Kept;
 import io.kvcache.internal.quality.AttentionFidelity;
@@ -73,7 +73,8 @@ final class Profiler {
         oneAtATime.unlock();
       }
     }
-    return new Profiling(done, shared.inventory.waitingForProfile() + (unfinished == null ? 0 : 1));
+    return new Profiling(done,
+        shared.inventory.insights().waitingForProfile() + (unfinished == null ? 0 : 1));
   }
 
   private List<Encoding> candidates() {
@@ -82,7 +83,7 @@ final class Profiler {
 
   private boolean next() {
     if (unfinished == null) {
-      Segment segment = shared.inventory.nextToProfile();
+      Segment segment = shared.inventory.insights().nextToProfile();
       unfinished = segment == null ? null : new Work(segment, candidates().size());
     }
     return unfinished != null;
@@ -90,7 +91,7 @@ final class Profiler {
 
   /** Goes on measuring a segment; whether it is done. One that is not exact any more is given up. */
   private boolean measure(Work work, Deadline deadline) {
-    Context context = shared.inventory.contextOf(work.segment);
+    Context context = shared.inventory.insights().contextOf(work.segment);
     if (context == null || context.to() - context.from() != work.chunks) {
       work.next = candidates().size();
       return false;
@@ -109,7 +110,7 @@ final class Profiler {
         work.lossPerChunk[work.next++] = (float) ((1 - quality) / work.chunks);
       }
     }
-    return shared.inventory.profiled(work.segment, work.chunks, work.lossPerChunk);
+    return shared.inventory.insights().profiled(work.segment, work.chunks, work.lossPerChunk);
   }
 
   private double quality(Work work, Lease lease, Context context, Encoding encoding, Estimates estimates) {

@@ -3,6 +3,7 @@ package io.kvcache.internal.engine;
 import io.kvcache.CacheEvent;
 import io.kvcache.CacheEvent.DropCause;
 import io.kvcache.Encoding;
+import io.kvcache.internal.delay.DelayModel;
 import io.kvcache.internal.frame.Codecs;
 import io.kvcache.internal.frame.FramePlan;
 import io.kvcache.internal.tree.Position;
@@ -34,19 +35,20 @@ final class Resources {
   final Staging moverStaging;
   final CacheRuntime runtime;
   final Counters counters = new Counters();
-  final LoadModel recompute = new LoadModel(0);
+  final DelayModel delays;
   final Consumer<CacheEvent> events;
   private final AtomicLong generations;
   private volatile boolean closed;
 
   Resources(FramePlan plan, Codecs codecs, Qualities qualities, List<TierHandle> tiers, Inventory inventory,
-      Staging staging,
+      DelayModel delays, Staging staging,
       Staging moverStaging, CacheRuntime runtime, Consumer<CacheEvent> events) {
     this.plan = plan;
     this.codecs = codecs;
     this.qualities = qualities;
     this.tiers = tiers;
     this.inventory = inventory;
+    this.delays = delays;
     this.staging = staging;
     this.moverStaging = moverStaging;
     this.runtime = runtime;
@@ -76,7 +78,15 @@ final class Resources {
 
   /** A lease loaded so much from a tier, waiting and decoding included. */
   void loaded(int tier, Encoding encoding, long bytes, long nanos) {
-    tiers.get(tier).loads.observe(bytes, nanos);
+    delays.observeLoad(tier, encoding, bytes, nanos);
+    tellDelays();
+  }
+
+  /** Tells the policy of delays that have changed. */
+  void tellDelays() {
+    if (delays.changesWaiting()) {
+      inventory.insights().changed(delays.takeChanges(), delays.recomputeKnown());
+    }
   }
 
   /** An entry failed verification: it is forgotten and removed, and the caller has a miss. */

@@ -121,6 +121,9 @@ final class Source implements AutoCloseable {
     if (read.expiryMillis() != 0 && read.expiryMillis() <= now) {
       throw new MalformedDataException("chunk expired at " + read.expiryMillis() + ", now is " + now);
     }
+    if (!read.encoding().equals(stored.encoding())) {
+      throw new MalformedDataException("frame is " + read.encoding() + ", expected " + stored.encoding());
+    }
     reader = new FrameReader(read, shared.codecs, id, stored.generation());
   }
 

@@ -2,6 +2,7 @@ package io.kvcache.internal.engine;
 
 import io.kvcache.CacheEvent;
 import io.kvcache.CacheStats.TierStats;
+import io.kvcache.internal.delay.DelayModel;
 import io.kvcache.spi.Deadline;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.ReadResult;
@@ -36,9 +37,6 @@ final class TierHandle {
   private static final long LONGEST_FENCE_NANOS = 30 * FIRST_FENCE_NANOS;
   /** A part is about a MiB: a tier that takes longer than this for one is as good as broken. */
   private static final long LONGEST_READ_NANOS = 5_000_000_000L;
-  /** What a tier nobody has read from yet is taken to cost, in nanoseconds per byte. */
-  private static final double MEMORY_GUESS = 0.1;
-  private static final double STORAGE_GUESS = 1;
 
   final int index;
   final LongAdder bytesWritten = new LongAdder();
@@ -48,9 +46,9 @@ final class TierHandle {
   final LongAdder missing = new LongAdder();
   /** Bytes that a reservation found no room for, for the migrator to see to. */
   final AtomicLong wanted = new AtomicLong();
-  final LoadModel loads;
   private final Tier tier;
   private final LongSupplier nanoTime;
+  private final DelayModel delays;
   private final Consumer<CacheEvent> events;
   private final LongAdder errors = new LongAdder();
   /** When each read under way began. */
@@ -63,12 +61,12 @@ final class TierHandle {
   private boolean closed;
   private final Departures departures = new Departures();
 
-  TierHandle(int index, Tier tier, LongSupplier nanoTime, Consumer<CacheEvent> events) {
+  TierHandle(int index, Tier tier, LongSupplier nanoTime, DelayModel delays, Consumer<CacheEvent> events) {
     this.index = index;
     this.tier = tier;
     this.nanoTime = nanoTime;
     this.events = events;
-    this.loads = new LoadModel(addressable() ? MEMORY_GUESS : STORAGE_GUESS);
+    this.delays = delays;
   }
 
   String name() {
@@ -139,6 +137,18 @@ final class TierHandle {
 
   /** Runs the commit of a claimed entry; false, and counted, when it fails. */
   boolean commit(Commit commit) {
+    long start = nanoTime.getAsLong();
+    long before = bytesWritten.sum();
+    boolean done = commitUnobserved(commit);
+    // In memory the bytes are where they belong before the commit.
+    if (done && !addressable()) {
+      delays.observeStore(index, Math.max(1, bytesWritten.sum() - before), nanoTime.getAsLong() - start);
+    }
+    return done;
+  }
+
+  /** As {@link #commit}, for what says nothing about how long storing takes. */
+  boolean commitUnobserved(Commit commit) {
     try {
       bytesWritten.add(commit.run());
       succeeded();

@@ -256,7 +256,7 @@ final class Transcoder {
   }
 
   private Optional<TierWrite> claim(Stored copy, long[] bytes) {
-    byte[] note = shared.inventory.note(chunk, copy, shared.runtime.wallClock().millis()).encode();
+    byte[] note = shared.inventory.insights().note(chunk, copy, shared.runtime.wallClock().millis()).encode();
     EntryId id = new EntryId(chunk.key(), copy.variantClass());
     Attempt attempt = shared.create(tier, id, note, bytes, usedBefore);
     if (attempt.lacksRoom() && room.make(tier, LongStream.of(bytes).sum())) {
