@@ -60,27 +60,82 @@ def preamble(key, variant, generation, codec, part, length):
     return head + struct.pack("<I", crc32c(head))
 
 
+def gather(half, chunk_tokens, positions):
+    """The rows that heads keep of a dense half; positions: ascending offsets for each head, as many for each."""
+    size = len(half) // chunk_tokens // len(positions)
+    out = b""
+    for r in range(len(positions[0])):
+        for head, kept in enumerate(positions):
+            at = (kept[r] * len(positions) + head) * size
+            out += half[at:at + size]
+    return out
+
+
+def bitmap(chunk_tokens, positions):
+    return sum(1 << t for t in positions).to_bytes(chunk_tokens // 8, "little")
+
+
+def f32(x):
+    return struct.unpack("<f", struct.pack("<f", x))[0]
+
+
+def bf16(x):
+    """To the nearest of the two neighbours, half to even; past the last finite one is infinity. x: a binary32."""
+    if x in (float("inf"), float("-inf")):
+        return struct.pack("<f", x)[2:]
+    low = struct.unpack("<I", struct.pack("<f", x))[0] >> 16
+    cut, = struct.unpack("<f", struct.pack("<I", low << 16))
+    step = 2.0 ** (max(low >> 7 & 0xFF, 1) - 134)
+    over = (abs(x) - abs(cut)) / step
+    return struct.pack("<H", low + 1 if over > 0.5 or over == 0.5 and low % 2 else low)
+
+
 def frame(encoded_layout, chunk_tokens, halves, key, root_key, previous, index, generation, created, expiry=0,
-          parent=0):
-    """A raw frame in one group. halves: keys and values of every layer, layer by layer; b"" where there are none."""
-    body, table = bytearray(64), b""
-    for half in halves:
-        if half:
-            body += bytes(-len(body) % 64) + half
-        table += struct.pack("<QII", len(half), crc32c(half), crc32c(half))
-    body[:64] = preamble(key, 0, generation, 0, 1, len(body))
+          parent=0, method=0, percent=100, kept=None, scores=None):
+    """A raw frame in one group: its parts.
+
+    halves: keys and values of every layer, layer by layer; b"" where there are none
+    kept:   for each layer and head the offsets that are kept; None for all
+    scores: method number -> for each layer and head a score for each token of the chunk; None for none
+    """
+    variant = 0 if kept is None else 1
+    body, table, positions = bytearray(64), b"", b""
+    for number, half in enumerate(halves):
+        rows = half if kept is None else gather(half, chunk_tokens, kept[number // 2])
+        if rows:
+            body += bytes(-len(body) % 64) + rows
+        table += struct.pack("<QII", len(rows), crc32c(rows), crc32c(half) if rows else 0)
+    for heads in kept or []:
+        positions += b"".join(bitmap(chunk_tokens, head) for head in heads)
+    body[:64] = preamble(key, variant, generation, 0, 1, len(body))
+    payload = b"".join(bf16(x) for _, layers in sorted((scores or {}).items())
+                       for heads in layers for row in heads for x in row)
+    scored = bytes(24)
+    if scores:
+        mask = sum(1 << number for number in scores)
+        scored = struct.pack("<IIQII", mask, 0, 64 + len(payload), crc32c(payload), 0)
     layers = len(halves) // 2
     fields = hashlib.sha256(encoded_layout).digest() + root_key + previous
     fields += struct.pack("<QIIII", index * chunk_tokens, chunk_tokens, 0, layers, 1)
-    fields += struct.pack("<qqQ", created, expiry, parent) + bytes(48)
-    fields += struct.pack("<IIQ", 0, layers, len(body)) + table
-    header = preamble(key, 0, generation, 0, 0, 64 + len(fields) + 4) + fields + struct.pack("<I", crc32c(fields))
-    return header, bytes(body)
+    fields += struct.pack("<qqQ", created, expiry, parent)
+    fields += struct.pack("<BBBB", 0 if kept is None else 2, 0, method, percent) + bytes(20) + scored
+    fields += struct.pack("<IIQ", 0, layers, len(body)) + table + positions
+    header = preamble(key, variant, generation, 0, 0, 64 + len(fields) + 4) + fields
+    parts = [header + struct.pack("<I", crc32c(fields)), bytes(body)]
+    if scores:
+        parts.append(preamble(key, variant, generation, 0, 2, 64 + len(payload)) + payload)
+    return parts
 
 
-def note(root_key, previous, index, generation, codec, length, last_use, frequency):
-    out = struct.pack("<I", 1) + root_key + previous
-    out += struct.pack("<IQIQqd", index, generation, codec, length, last_use, frequency)
+def fingerprint(candidates):
+    """candidates: (codec, drop method, retained percent) of each."""
+    return crc32c(b"".join(struct.pack("<HBB", *each) for each in candidates))
+
+
+def note(root_key, previous, index, generation, encoding, length, last_use, frequency, uses, candidates=(), losses=()):
+    out = struct.pack("<I", 2) + root_key + previous
+    out += struct.pack("<IQHBBQqdQ", index, generation, *encoding, length, last_use, frequency, uses)
+    out += struct.pack("<II", fingerprint(candidates), len(losses)) + struct.pack("<%df" % len(losses), *losses)
     return out + struct.pack("<I", crc32c(out))
 
 
@@ -132,13 +187,48 @@ def main():
     first, second = keys(base, 16, list(range(1, 33)))
     keys0 = struct.pack("<32e", *[i / 2 for i in range(32)])
     values0 = struct.pack("<16e", *[-i for i in range(16)])
-    header, body = frame(LAYOUT, 16, [keys0, values0, bytes(range(48)), b""], second, base, first, 1,
-                         0x0123456789ABCDEF, 1_790_000_000_000, 1_800_000_000_000)
-    for title, data in (("header part", header), ("group part", body)):
-        print("\n%s, %d bytes, SHA-256 %s" % (title, len(data), hashlib.sha256(data).hexdigest()))
-        print(dump(data))
-    data = note(base, first, 1, 0x0123456789ABCDEF, 0, len(header) + len(body), 1_790_000_000_000, 1.5)
-    print("\nnote, %d bytes" % len(data))
+    halves = [keys0, values0, bytes(range(48)), b""]
+    parts = frame(LAYOUT, 16, halves, second, base, first, 1, 0x0123456789ABCDEF, 1_790_000_000_000,
+                  1_800_000_000_000)
+    for title, data in zip(("header part", "group part"), parts):
+        show(title, data)
+    plain = note(base, first, 1, 0x0123456789ABCDEF, (0, 0, 100), sum(map(len, parts)), 1_790_000_000_000, 1.5, 3)
+    show("note", plain)
+    candidates = [(0, 0, 100), (3, 0, 100), (3, 2, 50)]
+    measured = note(base, first, 1, 0x0123456789ABCDEF, (3, 2, 50), 580, 1_790_000_000_000, 1.5, 3, candidates,
+                    [0.0, 0.125, float("nan")])
+    show("note with losses", measured)
+
+    for title, data in zip(("pruned: header part", "pruned: group part"), pruned()):
+        show(title, data)
+    scores = {4: [[[f32(t / 3) for t in range(16, 31)] + [float("inf")]], [[-t for t in range(16, 32)]]],
+              6: [[[1 + t / 256 for t in range(16, 32)]], [[f32(3.4028235e38)] * 16]]}
+    parts = frame(LAYOUT, 16, halves, second, base, first, 1, 0x0123456789ABCDEF, 1_790_000_000_000,
+                  1_800_000_000_000, scores=scores)
+    for title, data in zip(("scored: header part", "scored: group part", "scored: scores part"), parts):
+        show(title, data)
+
+
+PRUNED_LAYERS = [(2, 2, 1, "f16", 0), (1, 3, 0, "bf16", 0), (1, 1, 1, "f32", 0)]
+
+
+def pruned():
+    """The byte at offset n of a half of layer i is 7n + i, modulo 256; layer 2 keeps nothing."""
+    encoded = layout(16, PRUNED_LAYERS)
+    halves = []
+    for i, (heads, key_dim, value_dim, dtype, _) in enumerate(PRUNED_LAYERS):
+        for dim in (key_dim, value_dim):
+            size = 16 * heads * dim * (4 if dtype == "f32" else 2)
+            halves.append(bytes((at * 7 + i) % 256 for at in range(size)))
+    kept = [[[0, 5, 15], [2, 3, 8]], [[7]], [[]]]
+    base = root(encoded, MODEL)
+    first, second = keys(base, 16, list(range(1, 33)))
+    return frame(encoded, 16, halves, second, base, first, 1, 0x0123456789ABCDEF, 1_790_000_000_000,
+                 parent=0x0123456789ABCDEE, method=3, percent=25, kept=kept)
+
+
+def show(title, data):
+    print("\n%s, %d bytes, SHA-256 %s" % (title, len(data), hashlib.sha256(data).hexdigest()))
     print(dump(data))
 
 

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.kvcache.ChunkKey;
 import io.kvcache.DType;
+import io.kvcache.Encoding;
 import io.kvcache.Fidelity;
 import io.kvcache.KvHalf;
 import io.kvcache.KvLayout;
@@ -125,8 +126,10 @@ class FrameForgeryTest {
     assertEquals("kept positions of mode 1 are not known", refusalOf(208, 1, 1));
     assertEquals("kept positions of mode 255 are not known", refusalOf(208, 1, 255));
     assertEquals("authentication 1 is not known", refusalOf(209, 1, 1));
-    for (int at = 210; at < 256; at++) {
-      assertEquals("byte " + at + " of the header is not zero", refusalOf(at, 1, 1));
+    for (int at = 212; at < 256; at++) {
+      if (at < 232 || at >= 236) {
+        assertEquals("byte " + at + " of the header is not zero", refusalOf(at, 1, 1));
+      }
     }
     assertEquals("a reserved field of the preamble is not zero", refusalOf(58, 2, 1));
     assertEquals("frame has 16 tokens from 8, expected 16", refusalOf(160, 8, 8));
@@ -169,7 +172,7 @@ class FrameForgeryTest {
   private static Frame frame(FramePlan plan, Compressor codec, EntryId id, long generation,
       long seed) {
     FrameHeader.Fields fields = FrameHeader.Fields.original(id, generation, Frames.EXAMPLE_ROOT,
-        Frames.EXAMPLE_ROOT, 0, codec.codec(), codec.parameters(), 0);
+        Frames.EXAMPLE_ROOT, 0, Encoding.of(codec.codec()), codec.parameters(), 0);
     return new Frame(id, generation, codec.codec(),
         Frames.write(plan, codec, fields, Frames.inOrder(Frames.randomHalves(TWO_GROUPS, seed))));
   }

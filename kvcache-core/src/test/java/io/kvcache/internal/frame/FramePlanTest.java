@@ -84,8 +84,8 @@ class FramePlanTest {
       assertTrue(layer >= first && layer < first + plan.layersOf(part - 1), at);
       ends[part] = Math.max(ends[part], Preamble.BYTES);
       for (KvHalf half : KvHalf.values()) {
-        assertEquals(ends[part], plan.slotOffset(TrimCodec.EXACT, layer, half), at);
-        ends[part] += plan.slotBytes(TrimCodec.EXACT, layer, half);
+        assertEquals(ends[part], plan.slotOffset(TrimCodec.EXACT, null, layer, half), at);
+        ends[part] += plan.slotBytes(TrimCodec.EXACT, null, layer, half);
         plain[part] += (long) plan.layout().layer(layer).rowBytes(half) * 16;
       }
     }

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.kvcache.DType;
+import io.kvcache.Encoding;
 import io.kvcache.KvHalf;
 import io.kvcache.KvLayout;
 import io.kvcache.LayerSpec;
@@ -38,7 +39,7 @@ class FrameWriterTest {
 
   private static FrameHeader.Fields fields(Compressor codec) {
     return FrameHeader.Fields.original(Frames.exampleId(), 5, Frames.EXAMPLE_ROOT, Frames.EXAMPLE_ROOT, 0,
-        codec.codec(), codec.parameters(), 42);
+        Encoding.of(codec.codec()), codec.parameters(), 42);
   }
 
   /** Random halves, each ending in a random number of zeros. */

@@ -4,18 +4,23 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.kvcache.ChunkKey;
 import io.kvcache.DType;
+import io.kvcache.DropMethod;
 import io.kvcache.EncodedLayout;
+import io.kvcache.Encoding;
 import io.kvcache.KeyChain;
 import io.kvcache.KvHalf;
 import io.kvcache.KvLayout;
 import io.kvcache.LayerSpec;
 import io.kvcache.Namespace;
+import io.kvcache.TokenScores;
 import io.kvcache.Tokens;
+import io.kvcache.internal.prune.Kept;
 import io.kvcache.spi.Compressor;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.MalformedDataException;
 import io.kvcache.spi.TierTrait;
 import io.kvcache.spi.TierView;
+import io.kvcache.spi.TierWrite;
 import io.kvcache.spi.VariantClass;
 import io.kvcache.testkit.MemoryTier;
 import java.lang.foreign.MemorySegment;
@@ -25,6 +30,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /** Frames to test with, and what is told about a frame that may be damaged. */
@@ -51,8 +57,8 @@ final class Frames {
   }
 
   static FrameHeader.Fields exampleFields() {
-    return new FrameHeader.Fields(exampleId(), EXAMPLE_GENERATION, EXAMPLE_ROOT, exampleKeys().get(0), 1, 0,
-        0,
+    return new FrameHeader.Fields(exampleId(), EXAMPLE_GENERATION, EXAMPLE_ROOT, exampleKeys().get(0), 1,
+        Encoding.RAW, 0,
         1_790_000_000_000L, 1_800_000_000_000L, 0);
   }
 
@@ -107,11 +113,16 @@ final class Frames {
   /** The parts of a frame, through a tier that gives memory full of other bytes. */
   static List<byte[]> write(FramePlan plan, Compressor compressor, FrameHeader.Fields fields,
       Filling filling) {
-    long[] most = plan.maxPartBytes(compressor);
+    return write(fields, plan.maxPartBytes(compressor),
+        claimed -> new FrameWriter(plan, compressor, claimed), filling);
+  }
+
+  /** The parts of a frame from a writer made for it. */
+  static List<byte[]> write(FrameHeader.Fields fields, long[] most, Function<TierWrite, FrameWriter> made,
+      Filling filling) {
     try (MemoryTier tier = new MemoryTier("memory", 1L << 30, Set.of(TierTrait.ADDRESSABLE))) {
       long total;
-      try (FrameWriter writer =
-          new FrameWriter(plan, compressor, tier.create(fields.id(), new byte[1], most).orElseThrow())) {
+      try (FrameWriter writer = made.apply(tier.create(fields.id(), new byte[1], most).orElseThrow())) {
         filling.fill(writer);
         total = writer.commit(fields);
       }
@@ -132,6 +143,71 @@ final class Frames {
 
   static List<byte[]> example() {
     return write(plan(EXAMPLE_LAYOUT), new RawCodec(), exampleFields(), inOrder(exampleHalves()));
+  }
+
+  /** The layout of the frame in {@code FORMAT.md} that drops tokens. */
+  static final KvLayout PRUNED_LAYOUT = new KvLayout(
+      List.of(new LayerSpec(2, 2, 1, DType.F16, 0), new LayerSpec(1, 3, 0, DType.BF16, 0),
+          LayerSpec.of(1, 1, DType.F32)),
+      16);
+  static final ChunkKey PRUNED_ROOT = KeyChain.root(Namespace.of("example/model@1", PRUNED_LAYOUT));
+  static final KeyChain PRUNED_KEYS =
+      KeyChain.of(PRUNED_ROOT, 16, Tokens.of(IntStream.rangeClosed(1, 32).toArray()));
+  static final Encoding PRUNED = Encoding.RAW.keeping(DropMethod.KEYDIFF, 25);
+
+  static EntryId prunedId() {
+    return new EntryId(PRUNED_KEYS.key(1), VariantClass.SERVING);
+  }
+
+  static FrameHeader.Fields prunedFields(Encoding encoding, int parameters) {
+    return new FrameHeader.Fields(prunedId(), EXAMPLE_GENERATION, PRUNED_ROOT, PRUNED_KEYS.key(0), 1,
+        encoding,
+        parameters, 1_790_000_000_000L, 0, 0x0123456789abcdeeL);
+  }
+
+  static Kept exampleKept() {
+    return Kept.of(PRUNED_LAYOUT, new long[][][] {{{0x8021}, {0x010c}}, {{0x0080}}, {{0}}});
+  }
+
+  static List<byte[]> prunedHalves() {
+    List<byte[]> halves = randomHalves(PRUNED_LAYOUT, 0);
+    for (int half = 0; half < halves.size(); half++) {
+      for (int at = 0; at < halves.get(half).length; at++) {
+        halves.get(half)[at] = (byte) (7 * at + half / 2);
+      }
+    }
+    return halves;
+  }
+
+  static List<byte[]> pruned() {
+    FramePlan plan = plan(PRUNED_LAYOUT);
+    RawCodec raw = new RawCodec();
+    return write(prunedFields(PRUNED, 0), plan.maxPartBytes(raw, exampleKept()),
+        claimed -> new FrameWriter(plan, raw, claimed, exampleKept()), inOrder(prunedHalves()));
+  }
+
+  /** The scores of the worked example's prompt. */
+  static TokenScores exampleScores() {
+    float[][][] snap = new float[2][1][32];
+    float[][][] expected = new float[2][1][32];
+    for (int token = 0; token < 32; token++) {
+      snap[0][0][token] = token == 31 ? Float.POSITIVE_INFINITY : token / 3f;
+      snap[1][0][token] = -token;
+      expected[0][0][token] = 1 + token / 256f;
+      expected[1][0][token] = Float.MAX_VALUE;
+    }
+    return TokenScores.none().with(DropMethod.EXPECTED_ATTENTION, expected).with(DropMethod.SNAPKV, snap);
+  }
+
+  /** The worked example, carrying scores. */
+  static List<byte[]> scored() {
+    FramePlan plan = plan(EXAMPLE_LAYOUT);
+    RawCodec raw = new RawCodec();
+    return write(exampleFields(), plan.maxPartBytes(raw, exampleScores().methods()),
+        claimed -> new FrameWriter(plan, raw, claimed), writer -> {
+          inOrder(exampleHalves()).fill(writer);
+          writer.scores(ChunkScores.of(EXAMPLE_LAYOUT, exampleScores(), 16));
+        });
   }
 
   static FrameReader open(FramePlan plan, Codecs codecs, byte[] header, EntryId id, long generation)
