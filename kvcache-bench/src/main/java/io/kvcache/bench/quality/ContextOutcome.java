@@ -19,6 +19,8 @@ record ContextOutcome(DocumentKind kind, int number, int tokens, Map<Encoding, O
    * @param questions asked
    * @param correct answered exactly right
    * @param quality mean share of the tokens of the answer from exact KV that came out, by position
+   * @param estimate of quality, from keys and values alone
+   * @param estimateNanos what the estimate took
    */
-  record Outcome(int questions, int correct, double quality) {}
+  record Outcome(int questions, int correct, double quality, double estimate, long estimateNanos) {}
 }

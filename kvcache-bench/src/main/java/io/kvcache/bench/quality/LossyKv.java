@@ -14,10 +14,10 @@ import io.kvcache.internal.prune.Gather;
 import io.kvcache.internal.prune.Kept;
 import io.kvcache.internal.prune.Scorer;
 import io.kvcache.internal.prune.Selection;
+import io.kvcache.internal.quality.AttentionFidelity;
 import io.kvcache.spi.Compressor;
 import io.kvcache.spi.MalformedDataException;
 import java.lang.foreign.MemorySegment;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
@@ -28,7 +28,7 @@ import java.util.stream.IntStream;
  * The full chunks of a document as a cache would give them back, by any encoding. All of them are one run: what token
  * dropping keeps is decided over the whole document.
  */
-final class LossyKv {
+final class LossyKv implements AttentionFidelity.Rows {
   private static final List<Compressor> CODECS = Compressors.standard();
 
   private final KvLayout layout;
@@ -51,22 +51,70 @@ final class LossyKv {
   }
 
   /** The exact keys or values of each chunk. */
-  List<MemorySegment> chunks(int layer, KvHalf half) {
+  @Override
+  public List<MemorySegment> chunks(int layer, KvHalf half) {
     MemorySegment rows = half == KvHalf.KEYS ? exact.keys(layer) : exact.values(layer);
     long chunkBytes = (long) layout.chunkTokens() * exact.rowBytes();
     return IntStream.range(0, chunks).mapToObj(chunk -> rows.asSlice(chunk * chunkBytes, chunkBytes))
         .toList();
   }
 
-  /** What comes back of each layer. */
-  List<PrunedLayer> decoded(Encoding encoding) {
+  /** What comes back. */
+  Decoded decoded(Encoding encoding) {
     Kept[] kept = kept(encoding);
-    List<PrunedLayer> layers = new ArrayList<>();
-    for (int layer = 0; layer < layout.layers().size(); layer++) {
-      layers.add(new PrunedLayer(positions(kept, layer), decoded(encoding, kept, layer, KvHalf.KEYS),
-          decoded(encoding, kept, layer, KvHalf.VALUES)));
+    MemorySegment[][][] rows = new MemorySegment[layout.layers().size()][KvHalf.values().length][chunks];
+    for (int layer = 0; layer < rows.length; layer++) {
+      for (KvHalf half : KvHalf.values()) {
+        List<MemorySegment> dense = chunks(layer, half);
+        for (int chunk = 0; chunk < chunks; chunk++) {
+          rows[layer][half.ordinal()][chunk] = decoded(encoding, kept[chunk], layer, half, dense.get(chunk));
+        }
+      }
     }
-    return layers;
+    return new Decoded(kept, rows);
+  }
+
+  private MemorySegment decoded(Encoding encoding, Kept kept, int layer, KvHalf half, MemorySegment dense) {
+    LayerSpec spec = layout.layer(layer);
+    int count = kept.count(layer);
+    MemorySegment rows = MemorySegment.ofArray(new byte[count * spec.rowBytes(half)]);
+    Gather.rows(spec, half, dense, kept, layer, rows);
+    return count == 0 ? rows : thereAndBack(encoding.codec(), spec.shape(half, count), rows);
+  }
+
+  /** The rows that came back, as {@code [row][kvHead × dim]} for each layer, half and chunk. */
+  final class Decoded implements AttentionFidelity.Rows {
+    private final Kept[] kept;
+    private final MemorySegment[][][] rows;
+
+    private Decoded(Kept[] kept, MemorySegment[][][] rows) {
+      this.kept = kept;
+      this.rows = rows;
+    }
+
+    @Override
+    public List<MemorySegment> chunks(int layer, KvHalf half) {
+      return List.of(rows[layer][half.ordinal()]);
+    }
+
+    /** In the form that the engine attends to. */
+    List<PrunedLayer> layers() {
+      return IntStream.range(0, rows.length).mapToObj(layer -> new PrunedLayer(positions(kept, layer),
+          headMajor(layer, KvHalf.KEYS), headMajor(layer, KvHalf.VALUES))).toList();
+    }
+
+    private MemorySegment headMajor(int layer, KvHalf half) {
+      LayerSpec spec = layout.layer(layer);
+      int total = Arrays.stream(kept).mapToInt(chunk -> chunk.count(layer)).sum();
+      MemorySegment target = MemorySegment.ofArray(new byte[total * spec.rowBytes(half)]);
+      int row = 0;
+      for (int chunk = 0; chunk < kept.length; chunk++) {
+        int count = kept[chunk].count(layer);
+        Gather.toHeadMajor(spec, half, count, rows[layer][half.ordinal()][chunk], target, row, total);
+        row += count;
+      }
+      return target;
+    }
   }
 
   private Kept[] kept(Encoding encoding) {
@@ -104,25 +152,6 @@ final class LossyKv {
           .toArray();
     }
     return positions;
-  }
-
-  private MemorySegment decoded(Encoding encoding, Kept[] kept, int layer, KvHalf half) {
-    LayerSpec spec = layout.layer(layer);
-    int total = Arrays.stream(kept).mapToInt(chunk -> chunk.count(layer)).sum();
-    MemorySegment headMajor = MemorySegment.ofArray(new byte[total * spec.rowBytes(half)]);
-    List<MemorySegment> dense = chunks(layer, half);
-    int row = 0;
-    for (int chunk = 0; chunk < kept.length; chunk++) {
-      int count = kept[chunk].count(layer);
-      if (count > 0) {
-        MemorySegment rows = MemorySegment.ofArray(new byte[count * spec.rowBytes(half)]);
-        Gather.rows(spec, half, dense.get(chunk), kept[chunk], layer, rows);
-        Gather.toHeadMajor(spec, half, count, thereAndBack(encoding.codec(), spec.shape(half, count), rows),
-            headMajor, row, total);
-        row += count;
-      }
-    }
-    return headMajor;
   }
 
   private static MemorySegment thereAndBack(int codec, KvShape shape, MemorySegment rows) {

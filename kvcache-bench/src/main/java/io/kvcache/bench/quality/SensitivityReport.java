@@ -15,6 +15,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.function.ToDoubleFunction;
 import java.util.stream.Stream;
 
 /** What was found, for people and for programs. */
@@ -72,6 +73,7 @@ final class SensitivityReport {
       printRow(out, encoding);
     }
     printBest(out);
+    printEstimate(out);
     out.flush();
   }
 
@@ -107,6 +109,44 @@ final class SensitivityReport {
     }
   }
 
+  private void printEstimate(PrintWriter out) {
+    out.printf(
+        "%nRank correlation of the estimate from KV alone with quality, over the encodings of a context:%n%n");
+    correlations().forEach((kind, mean) -> out.printf(Locale.ROOT,
+        "%-12s %6.3f   95 %% interval %.3f to %.3f, %d contexts%n", kind, mean.mean(), mean.low(),
+        mean.high(),
+        mean.contexts()));
+    out.printf(Locale.ROOT, "%nAn estimate took %.1f ms at the median.%n", medianEstimateMillis());
+  }
+
+  /** By kind, and over all. Contexts whose quality is the same by all encodings say nothing. */
+  private Map<String, RankCorrelation.Mean> correlations() {
+    Map<String, List<Double>> values = new LinkedHashMap<>();
+    for (DocumentKind kind : DocumentKind.values()) {
+      values.put(name(kind), new ArrayList<>());
+    }
+    values.put("all", new ArrayList<>());
+    for (ContextOutcome context : contexts) {
+      double correlation =
+          RankCorrelation.spearman(column(context, Outcome::quality), column(context, Outcome::estimate));
+      values.get(name(context.kind())).add(correlation);
+      values.get("all").add(correlation);
+    }
+    Map<String, RankCorrelation.Mean> means = new LinkedHashMap<>();
+    values.forEach((kind, each) -> means.put(kind, RankCorrelation.mean(each)));
+    return means;
+  }
+
+  private static double[] column(ContextOutcome context, ToDoubleFunction<Outcome> of) {
+    return context.byEncoding().values().stream().mapToDouble(of).toArray();
+  }
+
+  private double medianEstimateMillis() {
+    long[] nanos = contexts.stream().flatMap(context -> context.byEncoding().values().stream())
+        .mapToLong(Outcome::estimateNanos).sorted().toArray();
+    return nanos[nanos.length / 2] / 1e6;
+  }
+
   private Encoding best(DocumentKind kind, Encoding rate) {
     return Stream.of(DropMethod.values()).filter(method -> method != DropMethod.NONE)
         .map(method -> new Encoding(rate.codec(), method, rate.retainedPercent()))
@@ -128,6 +168,8 @@ final class SensitivityReport {
       }
     }
     json.put("cells", cells);
+    json.put("spearman", correlations());
+    json.put("estimateMillisMedian", medianEstimateMillis());
     List<Map<String, Object>> documents = new ArrayList<>();
     for (ContextOutcome context : contexts) {
       Map<String, Object> byEncoding = new LinkedHashMap<>();

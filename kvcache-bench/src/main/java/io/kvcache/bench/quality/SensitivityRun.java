@@ -13,6 +13,7 @@ import io.kvcache.bench.model.Transformer;
 import io.kvcache.bench.quality.ContextOutcome.Outcome;
 import io.kvcache.bench.task.RecallDocument;
 import io.kvcache.bench.task.RecallQuestion;
+import io.kvcache.internal.quality.AttentionFidelity;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -73,10 +74,14 @@ final class SensitivityRun implements AutoCloseable {
       List<int[]> references = questions.stream()
           .map(question -> Answers.generate(transformer, exact, question, question.answer())).toList();
       LossyKv lossy = new LossyKv(layout, exact, scores);
+      AttentionFidelity fidelity = new AttentionFidelity(layout, lossy);
       for (Encoding encoding : encodings()) {
-        List<PrunedLayer> decoded = lossy.decoded(encoding);
-        try (KvState state = restored(exact, lossy.tokens(), decoded, capacity)) {
-          outcomes.put(encoding, ask(state, questions, references));
+        LossyKv.Decoded decoded = lossy.decoded(encoding);
+        long start = System.nanoTime();
+        double estimate = fidelity.estimate(decoded);
+        long estimateNanos = System.nanoTime() - start;
+        try (KvState state = restored(exact, lossy.tokens(), decoded.layers(), capacity)) {
+          outcomes.put(encoding, ask(state, questions, references, estimate, estimateNanos));
         }
       }
     }
@@ -97,7 +102,8 @@ final class SensitivityRun implements AutoCloseable {
     return state;
   }
 
-  private Outcome ask(KvState state, List<RecallQuestion> questions, List<int[]> references) {
+  private Outcome ask(KvState state, List<RecallQuestion> questions, List<int[]> references, double estimate,
+      long estimateNanos) {
     int correct = 0;
     double quality = 0;
     for (int i = 0; i < questions.size(); i++) {
@@ -105,7 +111,7 @@ final class SensitivityRun implements AutoCloseable {
       correct += questions.get(i).isAnsweredBy(answer) ? 1 : 0;
       quality += Answers.agreement(references.get(i), answer);
     }
-    return new Outcome(questions.size(), correct, quality / questions.size());
+    return new Outcome(questions.size(), correct, quality / questions.size(), estimate, estimateNanos);
   }
 
   @Override
