@@ -72,6 +72,9 @@ public final class AttentionFidelity {
   public AttentionFidelity(KvLayout layout, Rows exact) {
     this.layout = layout;
     List<int[]> all = readableHeads(layout);
+    if (all.isEmpty()) {
+      throw new IllegalArgumentException("no layer of " + layout + " can be looked at");
+    }
     int count = Math.min(all.size(), MAX_HEADS);
     for (int i = 0; i < count; i++) {
       int[] head = all.get((int) ((2L * i + 1) * all.size() / (2L * count))); // spread evenly
