@@ -6,7 +6,7 @@ import java.io.InputStream;
 import java.nio.file.Path;
 
 /** The weights that come with the bench, or others. */
-final class Weights {
+public final class Weights {
   /** Stands for the shipped weights and their revision in namespaces. */
   static final String SHIPPED_NAME = "kvcache-recall@1";
 
@@ -25,7 +25,7 @@ final class Weights {
   }
 
   /** Those of {@code file}, or the shipped ones when it is null. */
-  static ModelWeights of(Path file) throws IOException {
+  public static ModelWeights of(Path file) throws IOException {
     return file == null ? shipped() : ModelWeights.read(file);
   }
 
