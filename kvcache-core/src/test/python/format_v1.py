@@ -132,10 +132,10 @@ def fingerprint(candidates):
     return crc32c(b"".join(struct.pack("<HBB", *each) for each in candidates))
 
 
-def note(root_key, previous, index, generation, encoding, length, last_use, frequency, uses, candidates=(), losses=()):
+def note(root_key, previous, index, generation, encoding, length, last_use, frequency, uses, scored=0, candidates=(), losses=()):
     out = struct.pack("<I", 2) + root_key + previous
     out += struct.pack("<IQHBBQqdQ", index, generation, *encoding, length, last_use, frequency, uses)
-    out += struct.pack("<II", fingerprint(candidates), len(losses)) + struct.pack("<%df" % len(losses), *losses)
+    out += struct.pack("<IHH", fingerprint(candidates), len(losses), scored) + struct.pack("<%df" % len(losses), *losses)
     return out + struct.pack("<I", crc32c(out))
 
 
@@ -195,7 +195,7 @@ def main():
     plain = note(base, first, 1, 0x0123456789ABCDEF, (0, 0, 100), sum(map(len, parts)), 1_790_000_000_000, 1.5, 3)
     show("note", plain)
     candidates = [(0, 0, 100), (3, 0, 100), (3, 2, 50)]
-    measured = note(base, first, 1, 0x0123456789ABCDEF, (3, 2, 50), 580, 1_790_000_000_000, 1.5, 3, candidates,
+    measured = note(base, first, 1, 0x0123456789ABCDEF, (3, 2, 50), 580, 1_790_000_000_000, 1.5, 3, 1 << 4 | 1 << 6, candidates,
                     [0.0, 0.125, float("nan")])
     show("note with losses", measured)
 

@@ -46,7 +46,8 @@ class FrameGoldenTest {
     EntryNote plain = note();
     Profile profile = new Profile(Profile.fingerprint(CANDIDATES), new float[] {0, 0.125f, Float.NaN});
     return new EntryNote(plain.root(), plain.previous(), 1, plain.generation(), CANDIDATES.get(2),
-        plain.bytes(), plain.lastUseMillis(), plain.frequency(), plain.uses(), profile);
+        plain.bytes(), plain.lastUseMillis(), plain.frequency(), plain.uses(),
+        Set.of(DropMethod.SNAPKV, DropMethod.EXPECTED_ATTENTION), profile);
   }
 
   @Test
@@ -152,13 +153,13 @@ class FrameGoldenTest {
             Profile.NONE),
         new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 0, 0, 1, 1, Set.of(), Profile.NONE),
         new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, Long.MIN_VALUE, 0, 1, 1,
-            Profile.NONE),
+            Set.of(), Profile.NONE),
         new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 580, 0, -1, 1, Set.of(),
             Profile.NONE),
         new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 580, 0, Double.NaN, 1, Set.of(),
             Profile.NONE),
         new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 580, 0, Double.POSITIVE_INFINITY, 1,
-            Profile.NONE),
+            Set.of(), Profile.NONE),
         withProfile(good, new float[] {1.5f}), withProfile(good, new float[] {-0.1f}),
         withProfile(good, new float[EntryNote.MAX_CANDIDATES + 1]));
     for (EntryNote note : bad) {
@@ -168,7 +169,7 @@ class FrameGoldenTest {
 
   private static EntryNote withProfile(EntryNote note, float[] losses) {
     return new EntryNote(note.root(), note.previous(), 1, 1, Encoding.RAW, 580, 0, 1, 1,
-        new Profile(1, losses));
+        Set.of(), new Profile(1, losses));
   }
 
   /** Goal: an encoding there is none of, and a number of losses that are not there, are refused by name. */
@@ -179,7 +180,8 @@ class FrameGoldenTest {
     assertEquals("dropping method 3 keeps 100 percent", noteRefusal(82, 3));
     assertEquals("note version is 1, expected 2", noteRefusal(0, 1));
     assertEquals("note of 128 bytes has losses of 1 candidates", noteRefusal(120, 1));
-    assertEquals("note of 128 bytes has losses of -16777216 candidates", noteRefusal(123, 255));
+    assertEquals("note of 128 bytes has losses of 65280 candidates", noteRefusal(121, 255));
+    assertEquals("scores are for methods 00000004, known are 00000070", noteRefusal(122, 4));
   }
 
   private static String noteRefusal(int at, int value) {
