@@ -66,6 +66,7 @@ final class Planner {
 
   private void settle(Node node, long nowNanos) {
     boolean turned = false;
+    double frequency = 0;
     for (int tier = room.tiers() - 1; tier >= 0; tier--) {
       long bytes = node.segment.bytesIn(tier);
       room.account(node, tier, bytes);
@@ -74,9 +75,10 @@ final class Planner {
       } else {
         if (!turned) {
           scoring.standing.of(node.segment, node.space);
+          frequency = uses.of(node.segment, nowNanos, 0);
           turned = true;
         }
-        scoring.score(tier, uses.of(node.segment, nowNanos, 0));
+        scoring.score(tier, frequency);
         room.heaps.get(tier).put(node, scoring.key);
       }
     }
@@ -124,7 +126,6 @@ final class Planner {
       each.node.planned = Node.NOWHERE;
       touch(each.node);
     }
-    settle(nowNanos);
     return planned.stream().flatMap(each -> each.moves.stream()).toList();
   }
 

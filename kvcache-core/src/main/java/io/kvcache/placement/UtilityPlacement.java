@@ -231,8 +231,8 @@ public final class UtilityPlacement implements PlacementPolicy {
         boolean allowed = table.exact(as) || (choice.insert == Insert.BEST_UTILITY && !choice.keepFull);
         if (allowed && room.canHold(tier, bytes)) {
           double loss = choice.alpha * expectedLoss(space, as, chunks)
-              + delays.load(tier, as).secondsPerUnit() * bytes
-              + (tier == parentTier ? 0 : delays.load(tier, as).fixedSeconds());
+              + delays.slope(tier, as) * bytes
+              + (tier == parentTier ? 0 : delays.fixed(tier, as));
           double benefit = computing - loss;
           double net = benefit * now - room.cost(tier, bytes);
           boolean pays = !delays.recomputeKnown()
