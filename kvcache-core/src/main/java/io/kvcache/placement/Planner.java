@@ -12,7 +12,7 @@ import java.util.Set;
  * Makes room: a heap for each tier says which segment has the cheapest operation there.
  *
  * <p>Keys go stale: what room below costs changes with every operation, delays change now and then. So a segment is
- * scored again when it comes to the top, and put back when it is clearly not the cheapest any more. Segments that something
+ * scored again when it comes to the top, and put back when it is clearly not the cheapest. Segments that something
  * happened to wait in a list and are scored once, before the heaps are looked at.
  */
 final class Planner {
