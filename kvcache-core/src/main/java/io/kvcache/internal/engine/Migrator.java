@@ -19,6 +19,7 @@ import java.util.Set;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
@@ -29,6 +30,8 @@ final class Migrator {
   /** A tier this full is relieved in the background, so that new KV finds room without waiting for a copy. */
   private static final double HIGH_WATERMARK = 0.95;
   private static final double LOW_WATERMARK = 0.90;
+  private static final long LONGEST_REST_NANOS = 100_000_000L;
+  private static final long REST_STEP_NANOS = 1_000_000L;
   /** Evict whatever the policy says, however recently it was used. */
   static final long EVICT_ANY = Long.MAX_VALUE;
 
@@ -225,6 +228,7 @@ final class Migrator {
         if (!shared.inventory.beginCopy(chunk.key())) {
           continue;
         }
+        long start = shared.runtime.nanoTime().getAsLong();
         try {
           Kept keeps = kept == null ? null : kept.get(chunk.key());
           Placement to = new Placement(course.to.tier(), encoding);
@@ -237,10 +241,25 @@ final class Migrator {
           shared.inventory.endCopy(chunk.key());
         }
         copied++;
+        rest(start);
       }
       there.add(chunk);
     }
     return copied;
+  }
+
+  /**
+   * Rests as long as the last chunk took, while leases are open: the mover takes half of what the media can do, and
+   * leaves the rest to readers. Not when someone waits for the move to end, or for the room it makes.
+   */
+  private void rest(long start) {
+    long now = shared.runtime.nanoTime().getAsLong();
+    long until = now + Math.min(now - start, LONGEST_REST_NANOS);
+    while (now < until && shared.counters.openLeases.get() > 0 && !shared.closed()
+        && !oneAtATime.hasQueuedThreads() && shared.tiers.stream().noneMatch(tier -> tier.wanted.get() > 0)) {
+      LockSupport.parkNanos(this, Math.min(until - now, REST_STEP_NANOS));
+      now = shared.runtime.nanoTime().getAsLong();
+    }
   }
 
   /** Whether an entry is as good as the one a move would make; exact bytes are, however encoded, but not in place. */
