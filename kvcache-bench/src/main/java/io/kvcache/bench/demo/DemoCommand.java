@@ -2,6 +2,8 @@ package io.kvcache.bench.demo;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.kvcache.bench.ByteSizeConverter;
+import io.kvcache.bench.serving.CachedModel;
+import io.kvcache.bench.serving.Weights;
 import io.kvcache.tiers.DramTier;
 import io.kvcache.tiers.SsdTier;
 import java.io.File;
