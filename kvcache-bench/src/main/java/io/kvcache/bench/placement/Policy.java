@@ -48,7 +48,8 @@ public record Policy(String name, Optional<Encoding> fixed, Optional<Double> alp
   /** By utility. */
   public static Policy utility(double alpha) {
     return new Policy(String.format(Locale.ROOT, "utility, alpha %.3g", alpha), Optional.empty(),
-        Optional.of(alpha), Optional.of(() -> UtilityPlacement.builder().alpha(alpha)
+        Optional.of(alpha),
+        Optional.of(() -> UtilityPlacement.builder().alpha(alpha).insert(UtilityPlacement.Insert.BEST_QUALITY)
             .lossless(Compressors.lz4().codec()).candidates(candidates()).build()));
   }
 

@@ -48,8 +48,9 @@ final class Replies {
     }
   }
 
-  /** Bytes of KV computed in a second, over all documents. */
+  /** Bytes of KV computed in a second, over all documents; computed anew. */
   double prefillBytesPerSecond() {
+    known.clear();
     double bytes = 0;
     double nanos = 0;
     for (int document = 0; document < documents.size(); document++) {
