@@ -279,6 +279,9 @@ final class Standing {
    * has exact bytes, so that no error is added to another, else this one where it may; negative where none will do.
    */
   int source(int tier, int encoding) {
+    if (!segment.hasScores(table.encoding(encoding).dropping()) && !isAt(tier, encoding)) {
+      return NONE;
+    }
     boolean exact = false;
     boolean possible = true;
     boolean lossy = false;
