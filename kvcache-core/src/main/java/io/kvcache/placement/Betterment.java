@@ -51,15 +51,13 @@ final class Betterment {
     double frequency = uses.of(node.segment, nowNanos, 1);
     best = 0;
     toTier = NONE;
+    int asIs = standing.encodingIn(standing.slowest());
+    standing.findOptions(standing.slowest());
     for (int tier = 0; tier <= standing.slowest(); tier++) {
-      for (int[] alike : table.alike()) {
-        int as = standing.bestOf(alike, standing.slowest());
-        if (as != NONE) {
-          consider(tier, as, frequency, nowNanos);
-        }
+      for (int option = 0; option < standing.optionCount; option++) {
+        consider(tier, standing.options[option], frequency, nowNanos);
       }
-      int asIs = standing.encodingIn(standing.slowest());
-      if (tier < standing.slowest() && asIs >= table.chosen()) {
+      if (tier < standing.slowest()) {
         consider(tier, asIs, frequency, nowNanos);
       }
     }

@@ -18,7 +18,8 @@ final class Delays {
   /** What was said, by tier and number of the encoding. */
   private final List<List<DelayLine>> said = new ArrayList<>();
   /** What counts, by tier and number of the encoding. */
-  private final DelayLine[][] lines;
+  private final double[][] slopes;
+  private final double[][] fixed;
   private final DelayLine[] stores;
   private DelayLine recompute;
   private double recomputePerChunk;
@@ -26,7 +27,8 @@ final class Delays {
   Delays(EncodingTable table, int tiers, int chunkTokens) {
     this.table = table;
     this.chunkTokens = chunkTokens;
-    this.lines = new DelayLine[tiers][];
+    this.slopes = new double[tiers][];
+    this.fixed = new double[tiers][];
     this.stores = new DelayLine[tiers];
     for (int tier = 0; tier < tiers; tier++) {
       said.add(new ArrayList<>());
@@ -56,12 +58,20 @@ final class Delays {
     return recompute != null;
   }
 
-  /** How long a load from a tier takes, by stored bytes. */
-  DelayLine load(int tier, int encoding) {
-    if (encoding >= lines[tier].length) {
+  /** Seconds to load a byte from a tier, decoding it included. */
+  double slope(int tier, int encoding) {
+    if (encoding >= slopes[tier].length) {
       fill();
     }
-    return lines[tier][encoding];
+    return slopes[tier][encoding];
+  }
+
+  /** Seconds a request takes on top to load from a tier. */
+  double fixed(int tier, int encoding) {
+    if (encoding >= fixed[tier].length) {
+      fill();
+    }
+    return fixed[tier][encoding];
   }
 
   /** Seconds to store so many bytes; 0 where nobody said. */
@@ -76,13 +86,15 @@ final class Delays {
 
   private void fill() {
     double slowest = 0;
-    for (int tier = 0; tier < lines.length; tier++) {
-      DelayLine[] filled = new DelayLine[table.size()];
-      for (int encoding = 0; encoding < filled.length; encoding++) {
-        filled[encoding] = nearest(tier, encoding);
+    for (int tier = 0; tier < slopes.length; tier++) {
+      slopes[tier] = new double[table.size()];
+      fixed[tier] = new double[table.size()];
+      for (int encoding = 0; encoding < table.size(); encoding++) {
+        DelayLine line = nearest(tier, encoding);
+        slopes[tier][encoding] = line.secondsPerUnit();
+        fixed[tier][encoding] = line.fixedSeconds();
       }
-      lines[tier] = filled;
-      slowest = Math.max(slowest, filled[0].secondsPerUnit());
+      slowest = Math.max(slowest, slopes[tier][0]);
     }
     recomputePerChunk = recompute != null
         ? recompute.secondsPerUnit() * chunkTokens

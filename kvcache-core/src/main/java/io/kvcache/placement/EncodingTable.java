@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 
 /**
  * The encodings a policy chooses from, by number: raw is 0, then the lossless, then the candidates. What is found
@@ -37,8 +38,9 @@ final class EncodingTable {
     double nominalLoss;
     double chunkBytes;
     boolean seen;
-    /** For each encoding that is chosen from, whether this can be made into it. */
+    /** For each encoding that is chosen from, whether this can be made into it; and which these are. */
     boolean[] into;
+    int[] targets;
   }
 
   /**
@@ -90,6 +92,7 @@ final class EncodingTable {
         row.into[to] = codings.reencodable(encoding, encodings.get(to));
       }
     }
+    row.targets = IntStream.range(0, chosen).filter(to -> row.into[to]).toArray();
     return row;
   }
 
@@ -170,6 +173,12 @@ final class EncodingTable {
     return from == to || rows.get(from).into[to];
   }
 
+  /** What something stored so can be encoded as. */
+  int[] targets(int from) {
+    return rows.get(from).targets;
+  }
+
+  /** A name for messages. */
   String name(int number) {
     Encoding encoding = encodings.get(number);
     return rows.get(number).supported ? codings.name(encoding) : encoding.name("codec-" + encoding.codec());

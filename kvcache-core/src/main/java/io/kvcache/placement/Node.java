@@ -3,7 +3,7 @@ package io.kvcache.placement;
 import io.kvcache.spi.SegmentView;
 import java.util.Arrays;
 
-/** What the policy keeps of a segment: some 100 bytes with three tiers, and 12 in the heap of each tier it is in. */
+/** What the policy keeps of a segment: some 150 bytes with three tiers, and 12 in the heap of each tier it is in. */
 final class Node {
   /** The place of what is not in a heap. */
   static final int NOWHERE = -1;

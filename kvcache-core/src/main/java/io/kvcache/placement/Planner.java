@@ -12,12 +12,14 @@ import java.util.Set;
  * Makes room: a heap for each tier says which segment has the cheapest operation there.
  *
  * <p>Keys go stale: what room below costs changes with every operation, delays change now and then. So a segment is
- * scored again when it comes to the top, and put back when it is not the cheapest any more. Segments that something
+ * scored again when it comes to the top, and put back when it is clearly not the cheapest. Segments that something
  * happened to wait in a list and are scored once, before the heaps are looked at.
  */
 final class Planner {
   /** Scores for each operation; beyond, after delays changed, the order is taken as it is. */
   private static final int RESCORES = 32;
+  /** A key is as good as the least when it exceeds it by no more: prices are no better known than that. */
+  private static final double SLACK = 0.05;
 
   private final Room room;
   private final Scoring scoring;
@@ -66,6 +68,7 @@ final class Planner {
 
   private void settle(Node node, long nowNanos) {
     boolean turned = false;
+    double frequency = 0;
     for (int tier = room.tiers() - 1; tier >= 0; tier--) {
       long bytes = node.segment.bytesIn(tier);
       room.account(node, tier, bytes);
@@ -74,9 +77,10 @@ final class Planner {
       } else {
         if (!turned) {
           scoring.standing.of(node.segment, node.space);
+          frequency = uses.of(node.segment, nowNanos, 0);
           turned = true;
         }
-        scoring.score(tier, uses.of(node.segment, nowNanos, 0));
+        scoring.score(tier, frequency);
         room.heaps.get(tier).put(node, scoring.key);
       }
     }
@@ -96,8 +100,8 @@ final class Planner {
       boolean free = !node.segment.busy();
       if (free) {
         score(node, tier, nowNanos, before < 0 ? null : planned.get(before));
-        if (scoring.kind == Scoring.Kind.NOTHING || (scoring.key > heap.topKey() && rescores-- > 0)) {
-          heap.put(node, scoring.key);
+        heap.put(node, scoring.key);
+        if (scoring.kind == Scoring.Kind.NOTHING || (dearer(scoring.key, heap) && rescores-- > 0)) {
           continue;
         }
         rescores += RESCORES;
@@ -124,8 +128,11 @@ final class Planner {
       each.node.planned = Node.NOWHERE;
       touch(each.node);
     }
-    settle(nowNanos);
     return planned.stream().flatMap(each -> each.moves.stream()).toList();
+  }
+
+  private static boolean dearer(double key, IndexedHeap heap) {
+    return key > heap.topKey() + SLACK * Math.abs(heap.topKey());
   }
 
   private void score(Node node, int tier, long nowNanos, Planned before) {

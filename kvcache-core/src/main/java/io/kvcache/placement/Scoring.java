@@ -64,6 +64,7 @@ final class Scoring {
     if (full > 0 && full < bytes && standing.servingIn(tier) >= standing.segment.chunksIn(tier)) {
       consider(Kind.DROP_FULL, tier, NONE, standing.lossWithout(tier, true), full, 0);
     }
+    standing.findOptions(tier);
     if (standing.read[tier] > 0) {
       inPlace(tier, bytes);
     }
@@ -97,17 +98,19 @@ final class Scoring {
 
   private void inPlace(int tier, long bytes) {
     int chunks = standing.segment.chunksIn(tier);
-    for (int[] alike : table.alike()) {
-      int to = standing.bestOf(alike, tier);
-      if (to != NONE && !standing.allIn(tier, to)) {
-        int source = standing.source(tier, to);
+    double others = others(tier);
+    boolean exactHere = standing.bytesIn(tier, true) > 0;
+    for (int option = 0; option < standing.optionCount; option++) {
+      int to = standing.options[option];
+      double freedThen = bytes - chunks * standing.chunkBytes(to);
+      if (freedThen > baseFreed && !standing.allIn(tier, to)) {
         // Exact bytes from elsewhere would come on top of what is here.
-        boolean replaces = source == tier || (!table.exact(to) && standing.bytesIn(tier, true) == 0);
+        boolean replaces = standing.optionSource == tier || (!table.exact(to) && !exactHere);
         double kept = keptBelow(tier, tier, to);
-        double freedThen = bytes - chunks * standing.chunkBytes(to);
-        if (replaces && freedThen > baseFreed && kept >= 0) {
-          consider(Kind.IN_PLACE, tier, to,
-              others(tier) + standing.lossAt(tier, to, standing.read[tier]), freedThen, kept);
+        if (replaces && kept >= 0) {
+          consider(Kind.IN_PLACE, tier, to, others + standing.lossAt(tier, to, standing.read[tier]),
+              freedThen,
+              kept);
         }
       }
     }
@@ -115,23 +118,23 @@ final class Scoring {
 
   private void moves(int tier, int lower, long bytes) {
     int chunks = standing.segment.chunksIn(tier);
-    if (room.canHold(lower, bytes)) {
-      // As it is, whatever it is.
-      int as = standing.encodingIn(tier);
-      double kept = keptBelow(tier, lower, as);
-      if (kept >= 0) {
-        double loss = others(tier) + standing.lossAt(lower, as, standing.read[tier]);
-        consider(Kind.MOVE, lower, as, loss, bytes, room.cost(lower, bytes) + kept);
+    double others = others(tier);
+    // As it is, whatever it is.
+    int asIs = standing.encodingIn(tier);
+    move(tier, lower, asIs, bytes, bytes, others);
+    for (int option = 0; option < standing.optionCount && standing.optionSource == tier; option++) {
+      int to = standing.options[option];
+      if (to != asIs) {
+        move(tier, lower, to, chunks * standing.chunkBytes(to), bytes, others);
       }
     }
-    for (int[] alike : table.alike()) {
-      int to = standing.bestOf(alike, tier);
-      double taken = to == NONE ? 0 : chunks * standing.chunkBytes(to);
-      double kept = to == NONE ? NONE : keptBelow(tier, lower, to);
-      if (kept >= 0 && standing.source(tier, to) == tier && room.canHold(lower, taken)) {
-        double loss = others(tier) + standing.lossAt(lower, to, standing.read[tier]);
-        consider(Kind.MOVE, lower, to, loss, bytes, room.cost(lower, taken) + kept);
-      }
+  }
+
+  private void move(int tier, int lower, int to, double taken, long bytes, double others) {
+    double kept = keptBelow(tier, lower, to);
+    if (kept >= 0 && room.canHold(lower, taken)) {
+      consider(Kind.MOVE, lower, to, others + standing.lossAt(lower, to, standing.read[tier]), bytes,
+          room.cost(lower, taken) + kept);
     }
   }
 

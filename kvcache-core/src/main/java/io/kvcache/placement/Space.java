@@ -2,7 +2,7 @@ package io.kvcache.placement;
 
 import io.kvcache.spi.SegmentView;
 
-/** What the segments of one namespace have in common: how well they compress, how long they are, whether they are used. */
+/** What the segments of one namespace have in common: how they compress, how long they are, whether they are used. */
 final class Space {
   /** Observations after which an average begins to forget. */
   private static final int MEMORY = 256;

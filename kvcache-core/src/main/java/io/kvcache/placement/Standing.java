@@ -32,6 +32,13 @@ final class Standing {
   final double[] qualityPart;
   final double[] delayPart;
   private double[] losses = new double[0];
+  private final int[] best;
+  private boolean bestKnown;
+  private final int[] attainable;
+  /** Numbers of the encodings found by {@link #findOptions}. */
+  int[] options;
+  int optionCount;
+  int optionSource;
   private int parentTier;
   private boolean reachable;
   private double present;
@@ -42,6 +49,8 @@ final class Standing {
     this.table = table;
     this.delays = delays;
     this.alpha = alpha;
+    this.best = new int[table.alike().length];
+    this.attainable = new int[table.chosen()];
     this.read = new double[tiers];
     this.qualityPart = new double[tiers];
     this.delayPart = new double[tiers];
@@ -58,9 +67,8 @@ final class Standing {
     if (losses.length < table.size()) {
       losses = new double[table.size()];
     }
-    for (int number = 0; number < losses.length; number++) {
-      losses[number] = alpha * lossShare(number);
-    }
+    Arrays.fill(losses, Double.NaN);
+    bestKnown = false;
     Arrays.fill(read, 0);
     Arrays.fill(qualityPart, 0);
     Arrays.fill(delayPart, 0);
@@ -72,8 +80,8 @@ final class Standing {
     for (int variant = 0; variant < variants && left > 0; variant++) {
       int tier = tiers[variant];
       int taken = Math.min(left, chunks[variant]);
-      double quality = losses[encodings[variant]] * taken / one.chunks();
-      double delay = delays.load(tier, encodings[variant]).secondsPerUnit() * bytes[variant] * taken
+      double quality = loss(encodings[variant]) * taken / one.chunks();
+      double delay = delays.slope(tier, encodings[variant]) * bytes[variant] * taken
           / chunks[variant] + (tier == before ? 0 : fixed(tier, encodings[variant]));
       read[tier] += taken;
       qualityPart[tier] += quality;
@@ -135,7 +143,7 @@ final class Standing {
   }
 
   private double fixed(int tier, int encoding) {
-    return tier == parentTier ? 0 : delays.load(tier, encoding).fixedSeconds();
+    return tier == parentTier ? 0 : delays.fixed(tier, encoding);
   }
 
   private int findFull() {
@@ -185,15 +193,20 @@ final class Standing {
 
   /** What an encoding loses in quality, in seconds of a use. */
   double loss(int encoding) {
-    return losses[encoding];
+    double loss = losses[encoding];
+    if (Double.isNaN(loss)) {
+      loss = alpha * lossShare(encoding);
+      losses[encoding] = loss;
+    }
+    return loss;
   }
 
   /** Loss of a use when so many of its chunks are read from {@code tier} in {@code encoding}. */
   double lossAt(int tier, int encoding, double readChunks) {
     return readChunks == 0
         ? 0
-        : losses[encoding] * readChunks / segment.chunks() + fixed(tier, encoding)
-            + delays.load(tier, encoding).secondsPerUnit() * chunkBytes(encoding) * readChunks;
+        : loss(encoding) * readChunks / segment.chunks() + fixed(tier, encoding)
+            + delays.slope(tier, encoding) * chunkBytes(encoding) * readChunks;
   }
 
   /** Bytes a chunk takes in an encoding: what it does where it is stored so, else what is expected. */
@@ -216,8 +229,8 @@ final class Standing {
       int encoding = encodings[variant];
       if (tier != gone || (fullOnly && !table.exact(encoding))) {
         int taken = Math.min(left, chunks[variant]);
-        loss += losses[encoding] * taken / segment.chunks() + (tier == before ? 0 : fixed(tier, encoding))
-            + delays.load(tier, encoding).secondsPerUnit() * bytes[variant] * taken / chunks[variant];
+        loss += loss(encoding) * taken / segment.chunks() + (tier == before ? 0 : fixed(tier, encoding))
+            + delays.slope(tier, encoding) * bytes[variant] * taken / chunks[variant];
         left -= taken;
         before = tier;
       }
@@ -301,14 +314,43 @@ final class Standing {
     return possible && (exact || lossy) ? tier : NONE;
   }
 
-  /** Of encodings that are alike the one that loses least among those it can be given; negative for none. */
-  int bestOf(int[] alike, int from) {
-    int best = NONE;
-    for (int encoding : alike) {
-      if ((best == NONE || losses[encoding] < losses[best]) && source(from, encoding) != NONE) {
-        best = encoding;
+  /** Finds what the chunks in a tier can be encoded as: {@link #options}, all of them from {@link #optionSource}. */
+  void findOptions(int tier) {
+    optionCount = 0;
+    int exact = 0;
+    int lossy = 0;
+    int only = NONE;
+    for (int variant = 0; variant < variants; variant++) {
+      if (tiers[variant] == tier) {
+        exact += table.exact(encodings[variant]) ? 1 : 0;
+        lossy += table.exact(encodings[variant]) ? 0 : 1;
+        only = encodings[variant];
       }
     }
-    return best;
+    optionSource = lossy > 0 && fullTier != NONE ? fullTier : tier;
+    if (lossy == 0 || fullTier != NONE) {
+      findBest();
+      options = best;
+      optionCount = best.length;
+    } else {
+      options = attainable;
+      for (int to : table.targets(only)) {
+        if (exact + lossy == 1 || source(tier, to) == tier) {
+          options[optionCount++] = to;
+        }
+      }
+    }
+  }
+
+  /** Of encodings that are alike the one that loses least. */
+  private void findBest() {
+    for (int group = 0; group < best.length && !bestKnown; group++) {
+      int[] alike = table.alike()[group];
+      best[group] = alike[0];
+      for (int member = 1; member < alike.length; member++) {
+        best[group] = loss(alike[member]) < loss(best[group]) ? alike[member] : best[group];
+      }
+    }
+    bestKnown = true;
   }
 }

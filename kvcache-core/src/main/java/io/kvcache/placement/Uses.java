@@ -15,6 +15,8 @@ final class Uses {
   private final double halfLifeNanos;
   private long landmarkNanos;
   private boolean started;
+  private double growth = 1;
+  private long growthAt;
 
   Uses(boolean decayed, long halfLifeNanos) {
     this.decayed = decayed;
@@ -23,7 +25,14 @@ final class Uses {
 
   /** What one use at this time counts. */
   double now(long nowNanos) {
-    return decayed && started ? Math.pow(2, (nowNanos - landmarkNanos) / halfLifeNanos) : 1;
+    if (!decayed || !started) {
+      return 1;
+    }
+    if (nowNanos != growthAt) {
+      growth = Math.pow(2, (nowNanos - landmarkNanos) / halfLifeNanos);
+      growthAt = nowNanos;
+    }
+    return growth;
   }
 
   /** Uses of a segment as they count at this time, without the last {@code without}. */
@@ -37,11 +46,14 @@ final class Uses {
     if (!started) {
       started = true;
       landmarkNanos = nowNanos;
+      growthAt = nowNanos;
     }
     if (decayed && Math.abs((nowNanos - landmarkNanos) / halfLifeNanos) > MOST_HALF_LIVES) {
       double factor = 1 / Math.min(now(nowNanos), 1e300);
       heaps.forEach(heap -> heap.scale(factor));
       landmarkNanos = nowNanos;
+      growthAt = nowNanos;
+      growth = 1;
     }
   }
 }

@@ -13,6 +13,7 @@ import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 
 /**
@@ -118,19 +119,19 @@ public final class UtilityPlacement implements PlacementPolicy {
 
     /** Sets how operations are compared; {@link Marginal#PER_BYTE} unless given. */
     public Builder marginal(Marginal by) {
-      marginal = by;
+      marginal = Objects.requireNonNull(by, "marginal");
       return this;
     }
 
     /** Sets where new KV goes; {@link Insert#BEST_UTILITY} unless given. */
     public Builder insert(Insert at) {
-      insert = at;
+      insert = Objects.requireNonNull(at, "insert");
       return this;
     }
 
     /** Sets what is taken for the number of future uses; {@link Frequency#DECAYED} unless given. */
     public Builder frequency(Frequency count) {
-      frequency = count;
+      frequency = Objects.requireNonNull(count, "frequency");
       return this;
     }
 
@@ -236,8 +237,8 @@ public final class UtilityPlacement implements PlacementPolicy {
         boolean allowed = table.exact(as) || (choice.insert == Insert.BEST_UTILITY && !choice.keepFull);
         if (allowed && room.canHold(tier, bytes)) {
           double loss = choice.alpha * expectedLoss(space, as, chunks)
-              + delays.load(tier, as).secondsPerUnit() * bytes
-              + (tier == parentTier ? 0 : delays.load(tier, as).fixedSeconds());
+              + delays.slope(tier, as) * bytes
+              + (tier == parentTier ? 0 : delays.fixed(tier, as));
           double benefit = computing - loss;
           double net = benefit * now - room.cost(tier, bytes);
           boolean pays = !delays.recomputeKnown()
