@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.kvcache.spi.Codings;
 import io.kvcache.spi.PlacementPolicy;
 import io.kvcache.spi.PlacementPolicy.CacheInfo;
 import io.kvcache.spi.PlacementPolicy.TierInfo;
@@ -14,14 +15,19 @@ import org.junit.jupiter.api.RepetitionInfo;
 import org.junit.jupiter.api.Test;
 
 /**
- * What every {@link PlacementPolicy} must do: extend, return a fresh policy that works with raw KV in three
- * tiers, inherit the tests. Every random choice follows from a seed that stands in each message.
+ * What every {@link PlacementPolicy} must do: extend, return a fresh policy that works in three tiers,
+ * and the codecs it needs, inherit the tests. Every random choice follows from a seed that stands in each message.
  */
 public abstract class PlacementPolicyContract {
   private static final int STEPS = 2_000;
 
   /** A fresh policy, not started. */
   protected abstract PlacementPolicy newPolicy();
+
+  /** The codecs there are, raw chunks taking so many bytes; raw alone unless overridden. */
+  protected Codings codings(long chunkBytes) {
+    return FakeCodings.raw(chunkBytes);
+  }
 
   /**
    * Goal: never move what is busy or gone, never drop what others continue, free what can be freed. Method:
@@ -30,15 +36,19 @@ public abstract class PlacementPolicyContract {
   @RepeatedTest(8)
   protected void keepsTheRulesInAnyOrderOfEvents(RepetitionInfo run) {
     long seed = Long.getLong("test.seed", run.getCurrentRepetition());
-    new PolicyScript(newPolicy(), seed).run(STEPS);
+    script(seed).run(STEPS);
   }
 
   @RepeatedTest(4)
   protected void answersTheSameToTheSameEvents(RepetitionInfo run) {
     long seed = Long.getLong("test.seed", run.getCurrentRepetition());
-    assertEquals(new PolicyScript(newPolicy(), seed).run(STEPS),
-        new PolicyScript(newPolicy(), seed).run(STEPS),
+    assertEquals(script(seed).run(STEPS),
+        script(seed).run(STEPS),
         "seed=" + seed);
+  }
+
+  private PolicyScript script(long seed) {
+    return new PolicyScript(newPolicy(), codings(PolicyScript.CHUNK_BYTES), seed);
   }
 
   @Test
@@ -57,8 +67,8 @@ public abstract class PlacementPolicyContract {
     assertThrows(IllegalStateException.class, () -> policy.start(threeTiers()));
   }
 
-  private static CacheInfo threeTiers() {
+  private CacheInfo threeTiers() {
     return new CacheInfo(List.of(new TierInfo("a", 1000, Set.of()), new TierInfo("b", 1000, Set.of()),
-        new TierInfo("c", Long.MAX_VALUE, Set.of())), FakeCodings.raw(100), 16, 1_000_000_000L);
+        new TierInfo("c", Long.MAX_VALUE, Set.of())), codings(100), 16, 1_000_000_000L);
   }
 }

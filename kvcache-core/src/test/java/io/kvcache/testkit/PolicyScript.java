@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.kvcache.Encoding;
 import io.kvcache.spi.Codings;
+import io.kvcache.spi.DelayLine;
 import io.kvcache.spi.Move;
 import io.kvcache.spi.Placement;
 import io.kvcache.spi.PlacementEvent;
@@ -11,6 +12,7 @@ import io.kvcache.spi.PlacementPolicy;
 import io.kvcache.spi.PlacementPolicy.CacheInfo;
 import io.kvcache.spi.PlacementPolicy.TierInfo;
 import io.kvcache.spi.VariantClass;
+import io.kvcache.spi.VariantView;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
@@ -23,11 +25,12 @@ import java.util.SplittableRandom;
  * plans.
  */
 final class PolicyScript {
-  private static final long CHUNK_BYTES = 1000;
+  /** Bytes of a raw chunk. */
+  static final long CHUNK_BYTES = 1000;
   private static final int TIERS = 3;
 
   private final CheckedPolicy policy;
-  private final Codings codings = FakeCodings.raw(CHUNK_BYTES);
+  private final Codings codings;
   private final SplittableRandom random;
   private final long seed;
   private final List<FakeSegment> segments = new ArrayList<>();
@@ -35,7 +38,8 @@ final class PolicyScript {
   private long nextId;
   private long now;
 
-  PolicyScript(PlacementPolicy policy, long seed) {
+  PolicyScript(PlacementPolicy policy, Codings codings, long seed) {
+    this.codings = codings;
     this.policy = new CheckedPolicy(policy);
     this.random = new SplittableRandom(seed);
     this.seed = seed;
@@ -50,12 +54,14 @@ final class PolicyScript {
   String run(int steps) {
     for (int step = 0; step < steps; step++) {
       now += random.nextInt(3);
-      switch (random.nextInt(8)) {
+      switch (random.nextInt(10)) {
         case 0, 1 -> store();
         case 2, 3 -> hit();
         case 4 -> split();
         case 5 -> lose();
-        case 6 -> any().ifPresent(segment -> segment.setBusy(random.nextBoolean()));
+        case 6 -> profile();
+        case 7 -> delay();
+        case 8 -> any().ifPresent(segment -> segment.setBusy(random.nextBoolean()));
         default -> free("seed=" + seed + " step=" + step);
       }
     }
@@ -105,6 +111,28 @@ final class PolicyScript {
     });
   }
 
+  private void profile() {
+    any().ifPresent(segment -> {
+      // Among them what no probe should say.
+      segment.profile(random.doubles(policy.candidates().size(), -0.1, 1.1)
+          .map(quality -> quality < 0 ? Double.NaN : quality).toArray());
+      tell(new PlacementEvent.Profiled(segment));
+      transcript.append(policy.explain(segment, now)).append('\n');
+    });
+  }
+
+  private void delay() {
+    DelayLine line = new DelayLine(random.nextDouble() * 1e-5, random.nextDouble() - 0.1);
+    int tier = random.nextInt(TIERS);
+    List<Encoding> encodings = new ArrayList<>(policy.candidates());
+    codings.codecs().forEach(codec -> encodings.add(Encoding.of(codec)));
+    tell(switch (random.nextInt(3)) {
+      case 0 -> new PlacementEvent.LoadDelay(tier, encodings.get(random.nextInt(encodings.size())), line);
+      case 1 -> new PlacementEvent.StoreDelay(tier, line);
+      default -> new PlacementEvent.RecomputeDelay(line);
+    });
+  }
+
   private void lose() {
     any().ifPresent(segment -> leave(segment, random.nextInt(TIERS), EnumSet.allOf(VariantClass.class)));
   }
@@ -134,10 +162,10 @@ final class PolicyScript {
       case Move.Drop(var ignored, int tier, var classes) -> leave(segment, tier, classes);
       case Move.Transfer(var ignored, int from, Placement to, boolean keepSource) -> {
         if (segments.contains(segment) && segment.chunksIn(from) > 0) {
-          place(segment, to);
+          place(segment, new Placement(to.tier(), attainable(segment, from, to.encoding())));
           tell(new PlacementEvent.Placed(segment, to.tier()));
           if (!keepSource) {
-            boolean exact = codings.exact(to.encoding());
+            boolean exact = codings.exact(attainable(segment, from, to.encoding()));
             leave(segment, from, from != to.tier()
                 ? EnumSet.allOf(VariantClass.class)
                 : EnumSet.of(exact ? VariantClass.SERVING : VariantClass.FULL));
@@ -147,13 +175,38 @@ final class PolicyScript {
     }
   }
 
+  /** As the cache does it: from the best there is, or as it is. */
+  private Encoding attainable(FakeSegment segment, int from, Encoding wanted) {
+    Encoding best = null;
+    for (VariantView variant : segment.variants()) {
+      if (variant.tier() == from && (best == null || codings.exact(variant.encoding()))) {
+        best = variant.encoding();
+      }
+    }
+    return best == null || codings.reencodable(best, wanted) ? wanted : best;
+  }
+
+  private long freed(Move move, int tier) {
+    FakeSegment segment = (FakeSegment) move.segment();
+    return switch (move) {
+      case Move.Drop(var ignored, int from, var classes) -> segment.variants().stream()
+          .filter(
+              variant -> variant.tier() == tier && from == tier && classes.contains(variant.variantClass()))
+          .mapToLong(VariantView::bytes).sum();
+      case Move.Transfer(var ignored, int from, Placement to, boolean keeps) when to.tier() == tier ->
+          segment.bytesIn(tier) - segment.chunksIn(tier) * codings.expectedChunkBytes(to.encoding());
+      case Move.Transfer(var ignored, int from, Placement to, boolean keeps) ->
+          keeps || from != tier ? 0 : segment.bytesIn(tier);
+    };
+  }
+
   /** A plan frees what is asked, or leaves nothing that could go. */
   private void free(String at) {
     int tier = random.nextInt(TIERS);
     long bytes = 1 + random.nextLong(12 * CHUNK_BYTES);
     List<Move> moves = policy.plan(tier, bytes, now);
     transcript.append(moves).append('\n');
-    long freed = moves.stream().mapToLong(move -> move.segment().bytesIn(tier)).sum();
+    long freed = moves.stream().mapToLong(move -> freed(move, tier)).sum();
     for (FakeSegment segment : segments) {
       boolean needed = tier == TIERS - 1 && segment.hasChildren() && segment.chunksOnlyIn(tier) > 0;
       boolean planned = moves.stream().anyMatch(move -> move.segment() == segment);

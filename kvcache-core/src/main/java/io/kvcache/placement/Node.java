@@ -1,0 +1,33 @@
+package io.kvcache.placement;
+
+import io.kvcache.spi.SegmentView;
+import java.util.Arrays;
+
+/** What the policy keeps of a segment: some 150 bytes with three tiers, and 12 in the heap of each tier it is in. */
+final class Node {
+  /** The place of what is not in a heap. */
+  static final int NOWHERE = -1;
+
+  final SegmentView segment;
+  final Space space;
+  /** For each tier its place in that tier's heap. */
+  final int[] places;
+  /** For each tier its bytes there when it was last scored. */
+  final long[] bytes;
+  /** Whether it waits to be scored again. */
+  boolean waiting;
+  /** Its place in the plan being made. */
+  int planned = NOWHERE;
+  /** Whether it was hit since it was stored. */
+  boolean reused;
+  /** Whether it is no more. */
+  boolean gone;
+
+  Node(SegmentView segment, Space space, int tiers) {
+    this.segment = segment;
+    this.space = space;
+    this.places = new int[tiers];
+    this.bytes = new long[tiers];
+    Arrays.fill(places, NOWHERE);
+  }
+}
