@@ -143,7 +143,7 @@ final class Migrator {
       }
       try {
         List<Resident> there = new ArrayList<>();
-        int copied = copyAll(new Course(chunks, from, to, usedBefore, full), there);
+        int copied = copyAll(new Course(chunks, from, to, keepSource, usedBefore, full), there);
         List<EntryId> left =
             keepSource ? List.of() : shared.inventory.vacate(there, from, leaving(from, to), true);
         shared.tiers.get(from).discard(left);
@@ -194,10 +194,12 @@ final class Migrator {
    * One transfer.
    *
    * @param chunks of the segment
+   * @param keepSource whether they stay where they are as well
    * @param usedBefore what was last used before this time may be evicted from the target
    * @param full the tiers that room is being made in for this transfer, a bit each: none is made there once more
    */
-  private record Course(List<Resident> chunks, int from, Placement to, long usedBefore, int full) {
+  private record Course(List<Resident> chunks, int from, Placement to, boolean keepSource, long usedBefore,
+      int full) {
     boolean inPlace() {
       return from == to.tier();
     }
@@ -216,19 +218,20 @@ final class Migrator {
           ? course.to.encoding()
           : source.encoding();
       if (chunk.stored().stream().noneMatch(stored -> suffices(stored, course, encoding))) {
-        if (encoding.dropsTokens() && !source.encoding().dropsTokens() && kept == null) {
+        boolean drops = encoding.dropsTokens() && !source.encoding().dropsTokens();
+        if (drops && kept == null) {
           kept = pruner.choose(course.chunks, course.from, encoding);
         }
-        if (kept != null && !kept.containsKey(chunk.key())) {
+        if (drops && !kept.containsKey(chunk.key())) {
           return copied;
         }
         if (!shared.inventory.beginCopy(chunk.key())) {
           continue;
         }
         try {
-          Kept keeps = kept == null ? null : kept.get(chunk.key());
+          Kept keeps = drops ? kept.get(chunk.key()) : null;
           Placement to = new Placement(course.to.tier(), encoding);
-          Transcoder transcoder = new Transcoder(shared, chunk, source, to, keeps,
+          Transcoder transcoder = new Transcoder(shared, chunk, source, to, course.keepSource, keeps,
               (tier, bytes) -> free(tier, bytes, course.usedBefore, course.full), course.usedBefore);
           if (shared.closed() || !transcoder.run()) {
             return copied;
