@@ -11,6 +11,7 @@ import io.kvcache.spi.EntryId;
 import io.kvcache.spi.Move;
 import io.kvcache.spi.Placement;
 import io.kvcache.spi.VariantClass;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
@@ -144,8 +145,8 @@ final class Migrator {
       try {
         List<Resident> there = new ArrayList<>();
         int copied = copyAll(new Course(chunks, from, to, keepSource, usedBefore, full), there);
-        List<EntryId> left =
-            keepSource ? List.of() : shared.inventory.vacate(there, from, leaving(from, to), true);
+        List<EntryId> left = keepSource || there.isEmpty() || !lastsAsLong(from, to.tier())
+            ? List.of() : shared.inventory.vacate(there, from, leaving(from, to), true);
         shared.tiers.get(from).discard(left);
         if (copied > 0 && from == to.tier()) {
           shared.events.accept(
@@ -164,6 +165,18 @@ final class Migrator {
     } finally {
       oneAtATime.unlock();
     }
+  }
+
+  /** Sees to it that what a flush promised of the source holds for the copy, before the source goes. */
+  private boolean lastsAsLong(int from, int to) {
+    if (shared.tiers.get(from).durable() && shared.tiers.get(to).durable()) {
+      try {
+        shared.tiers.get(to).flush(Map.of());
+      } catch (IOException counted) {
+        return false;
+      }
+    }
+    return true;
   }
 
   /** What of the source goes: all, but in place not what was just put there. */
@@ -217,6 +230,9 @@ final class Migrator {
       Encoding encoding = shared.codecs.reencodable(source.encoding(), course.to.encoding())
           ? course.to.encoding()
           : source.encoding();
+      if (course.inPlace() && !encoding.equals(course.to.encoding())) {
+        continue; // it stays as it is, and nothing takes its place
+      }
       if (chunk.stored().stream().noneMatch(stored -> suffices(stored, course, encoding))) {
         boolean drops = encoding.dropsTokens() && !source.encoding().dropsTokens();
         if (drops && kept == null) {
