@@ -11,6 +11,7 @@ import io.kvcache.spi.EntryId;
 import io.kvcache.spi.Move;
 import io.kvcache.spi.Placement;
 import io.kvcache.spi.VariantClass;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
@@ -146,9 +147,9 @@ final class Migrator {
       }
       try {
         List<Resident> there = new ArrayList<>();
-        int copied = copyAll(new Course(chunks, from, to, usedBefore, full), there);
-        List<EntryId> left =
-            keepSource ? List.of() : shared.inventory.vacate(there, from, leaving(from, to), true);
+        int copied = copyAll(new Course(chunks, from, to, keepSource, usedBefore, full), there);
+        List<EntryId> left = keepSource || there.isEmpty() || !lastsAsLong(from, to.tier())
+            ? List.of() : shared.inventory.vacate(there, from, leaving(from, to), true);
         shared.tiers.get(from).discard(left);
         if (copied > 0 && from == to.tier()) {
           shared.events.accept(
@@ -167,6 +168,18 @@ final class Migrator {
     } finally {
       oneAtATime.unlock();
     }
+  }
+
+  /** Sees to it that what a flush promised of the source holds for the copy, before the source goes. */
+  private boolean lastsAsLong(int from, int to) {
+    if (shared.tiers.get(from).durable() && shared.tiers.get(to).durable()) {
+      try {
+        shared.tiers.get(to).flush(Map.of());
+      } catch (IOException counted) {
+        return false;
+      }
+    }
+    return true;
   }
 
   /** What of the source goes: all, but in place not what was just put there. */
@@ -197,10 +210,12 @@ final class Migrator {
    * One transfer.
    *
    * @param chunks of the segment
+   * @param keepSource whether they stay where they are as well
    * @param usedBefore what was last used before this time may be evicted from the target
    * @param full the tiers that room is being made in for this transfer, a bit each: none is made there once more
    */
-  private record Course(List<Resident> chunks, int from, Placement to, long usedBefore, int full) {
+  private record Course(List<Resident> chunks, int from, Placement to, boolean keepSource, long usedBefore,
+      int full) {
     boolean inPlace() {
       return from == to.tier();
     }
@@ -218,11 +233,15 @@ final class Migrator {
       Encoding encoding = shared.codecs.reencodable(source.encoding(), course.to.encoding())
           ? course.to.encoding()
           : source.encoding();
+      if (course.inPlace() && !encoding.equals(course.to.encoding())) {
+        continue; // it stays as it is, and nothing takes its place
+      }
       if (chunk.stored().stream().noneMatch(stored -> suffices(stored, course, encoding))) {
-        if (encoding.dropsTokens() && !source.encoding().dropsTokens() && kept == null) {
+        boolean drops = encoding.dropsTokens() && !source.encoding().dropsTokens();
+        if (drops && kept == null) {
           kept = pruner.choose(course.chunks, course.from, encoding);
         }
-        if (kept != null && !kept.containsKey(chunk.key())) {
+        if (drops && !kept.containsKey(chunk.key())) {
           return copied;
         }
         if (!shared.inventory.beginCopy(chunk.key())) {
@@ -230,9 +249,9 @@ final class Migrator {
         }
         long start = shared.runtime.nanoTime().getAsLong();
         try {
-          Kept keeps = kept == null ? null : kept.get(chunk.key());
+          Kept keeps = drops ? kept.get(chunk.key()) : null;
           Placement to = new Placement(course.to.tier(), encoding);
-          Transcoder transcoder = new Transcoder(shared, chunk, source, to, keeps,
+          Transcoder transcoder = new Transcoder(shared, chunk, source, to, course.keepSource, keeps,
               (tier, bytes) -> free(tier, bytes, course.usedBefore, course.full), course.usedBefore);
           if (shared.closed() || !transcoder.run()) {
             return copied;
