@@ -69,7 +69,8 @@ final class Betterment {
     int chunks = standing.segment.chunks();
     double bytes = chunks * standing.chunkBytes(as);
     double gain = frequency * (standing.present() - standing.lossAt(tier, as, chunks));
-    if (gain <= 0 || standing.isAt(tier, as) || !room.canHold(tier, bytes)) {
+    // Where no tier has all chunks in a form it can be made of, it cannot be made in one move.
+    if (gain <= 0 || standing.isAt(tier, as) || source(as) == NONE || !room.canHold(tier, bytes)) {
       return;
     }
     double cost = room.cost(tier, bytes - standing.segment.bytesIn(tier))

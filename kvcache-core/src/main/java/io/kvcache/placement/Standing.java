@@ -34,6 +34,7 @@ final class Standing {
   private double[] losses = new double[0];
   private final int[] best;
   private boolean bestKnown;
+  private int bestCount;
   private final int[] attainable;
   /** Numbers of the encodings found by {@link #findOptions}. */
   int[] options;
@@ -302,11 +303,9 @@ final class Standing {
         possible &= table.reencodable(encodings[variant], encoding);
       }
     }
-    if (exact && !lossy) {
-      return tier;
-    }
-    if (fullTier != NONE) {
-      return fullTier;
+    if ((exact && !lossy) || fullTier != NONE) {
+      int from = exact && !lossy ? tier : fullTier;
+      return segment.hasScores(table.encoding(encoding).dropping()) ? from : NONE;
     }
     return possible && (exact || lossy) ? tier : NONE;
   }
@@ -328,7 +327,7 @@ final class Standing {
     if (lossy == 0 || fullTier != NONE) {
       findBest();
       options = best;
-      optionCount = best.length;
+      optionCount = bestCount;
     } else {
       options = attainable;
       for (int to : table.targets(only)) {
@@ -339,13 +338,22 @@ final class Standing {
     }
   }
 
-  /** Of encodings that are alike the one that loses least. */
+  /** Of encodings that are alike the one that loses least, of those that can be applied to exact bytes. */
   private void findBest() {
-    for (int group = 0; group < best.length && !bestKnown; group++) {
-      int[] alike = table.alike()[group];
-      best[group] = alike[0];
-      for (int member = 1; member < alike.length; member++) {
-        best[group] = loss(alike[member]) < loss(best[group]) ? alike[member] : best[group];
+    if (bestKnown) {
+      return;
+    }
+    bestCount = 0;
+    for (int[] alike : table.alike()) {
+      int least = NONE;
+      for (int member : alike) {
+        if (segment.hasScores(table.encoding(member).dropping())
+            && (least == NONE || loss(member) < loss(least))) {
+          least = member;
+        }
+      }
+      if (least != NONE) {
+        best[bestCount++] = least;
       }
     }
     bestKnown = true;

@@ -217,6 +217,11 @@ public final class UtilityPlacement implements PlacementPolicy {
   }
 
   @Override
+  public boolean weighsDelays() {
+    return true;
+  }
+
+  @Override
   public Optional<Placement> admit(ChunkKey root, SegmentView parent, int chunks, long nowNanos) {
     planner.settle(nowNanos);
     Space space = space(root);

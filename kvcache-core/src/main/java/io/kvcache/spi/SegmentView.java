@@ -51,7 +51,7 @@ public interface SegmentView {
   /** Look-ups that covered it, not decayed; the creating store counts as 1. */
   long uses();
 
-  /** Whether the engine gave scores for this method of all its tokens, without which it cannot be applied. */
+  /** Whether this method can be applied: it needs no scores, or the engine gave them of all tokens. */
   boolean hasScores(DropMethod method);
 
   /**

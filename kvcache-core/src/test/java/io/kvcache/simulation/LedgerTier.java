@@ -10,12 +10,18 @@ import java.util.HashSet;
 import java.util.Optional;
 import java.util.Set;
 
-/** Keeps a record of the entries that the cache itself removed or replaced: what else is missing was lost. */
+/**
+ * Keeps a record of the entries that the cache itself removed: what else is missing was lost. Where media fail, so it
+ * does of those it meant to replace, since the failure may take the old one as well.
+ */
 final class LedgerTier extends ForwardingTier {
   private final Set<EntryId> touched = new HashSet<>();
 
-  LedgerTier(Tier inner) {
+  private final boolean failing;
+
+  LedgerTier(Tier inner, boolean failing) {
     super(inner);
+    this.failing = failing;
   }
 
   Set<EntryId> touched() {
@@ -28,7 +34,9 @@ final class LedgerTier extends ForwardingTier {
 
   @Override
   public Optional<TierWrite> create(EntryId id, byte[] note, long[] partBytes) throws IOException {
-    touched.add(id);
+    if (failing) {
+      touched.add(id);
+    }
     return super.create(id, note, partBytes);
   }
 

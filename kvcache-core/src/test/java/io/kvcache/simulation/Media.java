@@ -1,5 +1,6 @@
 package io.kvcache.simulation;
 
+import io.kvcache.ChunkKey;
 import io.kvcache.simulation.Setup.TierSetup;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.Tier;
@@ -7,7 +8,9 @@ import io.kvcache.testkit.FaultyTier;
 import io.kvcache.testkit.FaultyTier.Fault;
 import io.kvcache.testkit.ManualClock;
 import io.kvcache.testkit.MemoryTier;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -20,6 +23,9 @@ import java.util.function.UnaryOperator;
  */
 final class Media {
   private static final long LONGEST_DELAY_NANOS = 2_000_000_000L;
+  /** The key of the entry with the delay lines: no chunk can have it. */
+  private static final ChunkKey DELAY_LINES = ChunkKey.of(
+      Arrays.copyOf("kvcache delay lines".getBytes(StandardCharsets.US_ASCII), ChunkKey.BYTES));
 
   private final Setup setup;
   private final ManualClock clock;
@@ -27,6 +33,8 @@ final class Media {
   private final List<MemoryTier> media = new ArrayList<>();
   private final List<FaultyTier> faulty = new ArrayList<>();
   private final List<LedgerTier> ledgers = new ArrayList<>();
+  private final List<Tier> tiers = new ArrayList<>();
+  private final Power power = new Power();
   private final List<Set<EntryId>> flushed = new ArrayList<>();
   private boolean faultsOn;
 
@@ -44,6 +52,7 @@ final class Media {
   private void wrap() {
     faulty.clear();
     ledgers.clear();
+    tiers.clear();
     for (int index = 0; index < media.size(); index++) {
       Tier medium = media.get(index);
       Tier base = setup.tiers().get(index).durable() ? setup.mutation().apply(medium) : medium;
@@ -55,13 +64,19 @@ final class Media {
       }
       tier.setEnabled(faultsOn);
       faulty.add(tier);
-      ledgers.add(new LedgerTier(tier));
+      LedgerTier ledger = new LedgerTier(tier, setup.faulty());
+      ledgers.add(ledger);
+      tiers.add(power.feed(ledger));
     }
   }
 
   /** The tiers to build a cache with. */
   List<? extends Tier> tiers() {
-    return ledgers;
+    return tiers;
+  }
+
+  Power power() {
+    return power;
   }
 
   void setFaults(boolean on) {
@@ -105,6 +120,7 @@ final class Media {
       flushed.get(index).removeAll(ledgers.get(index).touched());
     }
     media.replaceAll(how);
+    power.restore();
     wrap();
   }
 
@@ -112,8 +128,13 @@ final class Media {
     return media.stream().mapToInt(MemoryTier::openHandles).sum();
   }
 
+  /** Bytes used but for what a cache has learned of delays, which belongs to no context. */
   long usedBytes() {
-    return media.stream().mapToLong(medium -> medium.usage().usedBytes()).sum();
+    long[] bytes = {media.stream().mapToLong(medium -> medium.usage().usedBytes()).sum()};
+    for (MemoryTier medium : media) {
+      medium.inventory(entry -> bytes[0] -= entry.id().key().equals(DELAY_LINES) ? entry.storedBytes() : 0);
+    }
+    return bytes[0];
   }
 
   /** Bytes of the entries of one medium. */

@@ -3,13 +3,17 @@ package io.kvcache.simulation;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.kvcache.AcquireOptions;
+import io.kvcache.Fidelity;
 import io.kvcache.KvHalf;
 import io.kvcache.KvLayout;
 import io.kvcache.KvLease;
+import io.kvcache.KvLease.KvKept;
 import io.kvcache.KvLease.KvView;
 import io.kvcache.KvLease.Run;
 import io.kvcache.LayerSpec;
 import io.kvcache.simulation.Workload.Prompt;
+import io.kvcache.testkit.KeptCheck;
 import io.kvcache.testkit.KvPayloads;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -25,16 +29,17 @@ final class OpenLease {
   private final List<Run> runs;
   private int tokens;
 
-  OpenLease(KvLayout layout, Prompt prompt, KvLease lease, boolean exact, String at) {
+  OpenLease(KvLayout layout, Prompt prompt, KvLease lease, AcquireOptions options, String at) {
     this.layout = layout;
     this.prompt = prompt;
     this.lease = lease;
-    this.exact = exact;
+    this.exact = options.leastQuality() == 1;
     this.runs = lease.runs();
     this.tokens = lease.tokens();
     assertTrue(tokens >= 0 && tokens <= prompt.tokens().length() && tokens % layout.chunkTokens() == 0, at);
     assertEquals(tokens, runs.stream().mapToInt(Run::tokens).sum(), at + ": runs do not cover the lease");
     assertTrue(!exact || lease.fidelity().exact(), at + ": not exact");
+    assertTrue(options.pruned() || runs.stream().noneMatch(KeptCheck::pruned), at + ": lacks tokens");
   }
 
   /** A lease to be closed at the end of a block. */
@@ -71,11 +76,26 @@ final class OpenLease {
       shrinkTo(lease.read(layer, keys, values), at);
       long keyBytes = (long) layout.chunkTokens() * spec.keyRowBytes();
       long valueBytes = (long) layout.chunkTokens() * spec.valueRowBytes();
+      for (Run run : runs) {
+        if (KeptCheck.pruned(run) && run.firstToken() < tokens) {
+          readKept(run, layer, at);
+        }
+      }
       for (int chunk = 0; chunk < tokens / layout.chunkTokens(); chunk++) {
+        if (KeptCheck.pruned(runs, chunk * layout.chunkTokens())) {
+          continue;
+        }
         check(keys.asSlice(chunk * keyBytes, keyBytes), chunk, layer, KvHalf.KEYS, at);
         check(values.asSlice(chunk * valueBytes, valueBytes), chunk, layer, KvHalf.VALUES, at);
       }
     }
+  }
+
+  private void readKept(Run run, int layer, String at) {
+    KvKept kept = lease.kept(run, layer);
+    shrinkTo(lease.tokens(), at);
+    KeptCheck.check(kept, layout, prompt.keys(), run, layer, at + " layer " + layer);
+    assertTrue(kept.tokens() >= Math.min(tokens - run.firstToken(), run.tokens()), at + ": kept too little");
   }
 
   private void shrinkTo(int now, String at) {
@@ -90,6 +110,10 @@ final class OpenLease {
     }
     Run run = Workload.anyOf(runs, random);
     int layer = random.nextInt(layout.layers().size());
+    if (KeptCheck.pruned(run)) {
+      readKept(run, layer, at);
+      return;
+    }
     List<KvView> views = lease.view(run, layer);
     shrinkTo(lease.tokens(), at);
     int token = run.firstToken();
@@ -104,16 +128,16 @@ final class OpenLease {
   }
 
   private void check(MemorySegment rows, int chunk, int layer, KvHalf half, String at) {
-    boolean truncated = !fidelityExact(chunk * layout.chunkTokens());
-    assertTrue(!exact || !truncated, at + ": chunk " + chunk + " is not exact");
-    long wrong = KvPayloads.mismatch(rows, prompt.keys().get(chunk), layer, half, truncated);
+    Fidelity fidelity = fidelity(chunk * layout.chunkTokens());
+    assertTrue(!exact || fidelity.exact(), at + ": chunk " + chunk + " is not exact");
+    long wrong = KvPayloads.mismatch(rows, prompt.keys().get(chunk), layer, half, fidelity);
     assertEquals(-1, wrong, () -> at + ": wrong byte in " + half + " of chunk " + chunk);
     assertEquals((long) layout.chunkTokens() * layout.layer(layer).rowBytes(half), rows.byteSize(), at);
   }
 
-  private boolean fidelityExact(int token) {
+  private Fidelity fidelity(int token) {
     return runs.stream()
         .filter(run -> token >= run.firstToken() && token < run.firstToken() + run.tokens())
-        .allMatch(run -> run.fidelity().exact());
+        .map(Run::fidelity).findFirst().orElseThrow();
   }
 }

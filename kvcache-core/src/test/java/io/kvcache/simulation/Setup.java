@@ -1,9 +1,14 @@
 package io.kvcache.simulation;
 
 import io.kvcache.DType;
+import io.kvcache.DropMethod;
+import io.kvcache.Encoding;
 import io.kvcache.KvLayout;
 import io.kvcache.LayerSpec;
+import io.kvcache.placement.LruPlacement;
+import io.kvcache.placement.UtilityPlacement;
 import io.kvcache.spi.Compressor;
+import io.kvcache.spi.PlacementPolicy;
 import io.kvcache.spi.Tier;
 import io.kvcache.spi.TierTrait;
 import io.kvcache.testkit.TrailingZerosCompressor;
@@ -21,26 +26,49 @@ import java.util.function.UnaryOperator;
  * @param layout of all namespaces
  * @param prompts how many there are
  * @param tiers fastest first
- * @param codecs encoding of each tier
+ * @param encodings of each tier
  * @param compressors those the cache knows
- * @param roomy whether nothing ever needs to be evicted
+ * @param policy who decides
+ * @param choices encodings that a policy with a choice has
+ * @param roomy whether nothing ever needs to be evicted, and nothing exact becomes lossy
  * @param faulty whether media fail now and then
+ * @param crashing whether the power fails in the middle of things, and not between them only
  * @param mutation breaks a tier, to see whether that is noticed
  */
 record Setup(
     KvLayout layout,
     int prompts,
     List<TierSetup> tiers,
-    int[] codecs,
+    List<Encoding> encodings,
     List<Compressor> compressors,
+    Decider policy,
+    List<Encoding> choices,
     boolean roomy,
     boolean faulty,
+    boolean crashing,
     UnaryOperator<Tier> mutation) {
   private static final int[] CODECS = {0, 0, TrailingZerosCompressor.CODEC, TruncatingCompressor.CODEC};
   private static final LayerSpec SMALL = LayerSpec.of(2, 4, DType.F16);
   private static final LayerSpec VALUELESS = new LayerSpec(1, 12, 0, DType.BF16, 0);
   /** Alone in its part: 1 MiB a chunk. */
   private static final LayerSpec LARGE = LayerSpec.opaque(1 << 16);
+  private static final List<Encoding> LOSSLESS =
+      List.of(Encoding.RAW, Encoding.of(TrailingZerosCompressor.CODEC));
+  private static final List<Encoding> LOSSY = List.of(Encoding.of(TruncatingCompressor.CODEC),
+      Encoding.of(TruncatingCompressor.COARSE_CODEC));
+  private static final List<Encoding> DROPPING = List.of(
+      Encoding.RAW.keeping(DropMethod.STREAMING_LLM, 50),
+      Encoding.RAW.keeping(DropMethod.KNORM, 50),
+      Encoding.of(TruncatingCompressor.CODEC).keeping(DropMethod.KNORM, 50),
+      Encoding.of(TrailingZerosCompressor.CODEC).keeping(DropMethod.KEYDIFF, 25),
+      Encoding.of(TruncatingCompressor.COARSE_CODEC).keeping(DropMethod.KEYDIFF, 25),
+      Encoding.RAW.keeping(DropMethod.SNAPKV, 40),
+      Encoding.of(TruncatingCompressor.CODEC).keeping(DropMethod.SNAPKV, 40));
+
+  /** The policies there are. */
+  enum Decider {
+    LRU, UTILITY, RANDOM
+  }
 
   /** A tier to be. */
   record TierSetup(String name, long capacityBytes, Set<TierTrait> traits) {
@@ -54,7 +82,7 @@ record Setup(
     return layout.chunkBytes() + 1500;
   }
 
-  /** Small chunks; the seed decides about everything else. */
+  /** Small chunks, least recently used and with all their tokens; the seed decides about everything else. */
   static Setup of(SplittableRandom random) {
     return of(new KvLayout(List.of(SMALL, VALUELESS, LayerSpec.opaque(24), SMALL), 16), random);
   }
@@ -62,6 +90,25 @@ record Setup(
   /** Chunks of several parts, one of them large. */
   static Setup ofSeveralParts(SplittableRandom random) {
     return of(new KvLayout(List.of(SMALL, LARGE, VALUELESS, LARGE, SMALL), 16), random);
+  }
+
+  /** Any policy, any encoding, power that fails at any time. */
+  static Setup ofAnyPolicy(SplittableRandom random) {
+    boolean dropping = random.nextInt(3) > 0;
+    Setup base =
+        of(new KvLayout(List.of(SMALL, VALUELESS, dropping ? SMALL : LayerSpec.opaque(24), SMALL), 16),
+            random);
+    Decider decider = Decider.values()[random.nextInt(Decider.values().length)];
+    List<Encoding> choices = new ArrayList<>(LOSSLESS);
+    if (!base.roomy) {
+      choices.addAll(LOSSY);
+      choices.addAll(dropping ? DROPPING : List.of());
+    }
+    List<Encoding> encodings =
+        base.tiers.stream().map(tier -> Workload.anyOf(choices, random)).toList();
+    boolean roomy = base.roomy && decider != Decider.UTILITY;
+    return new Setup(base.layout, base.prompts, base.tiers, encodings, base.compressors, decider, choices,
+        roomy, base.faulty, true, base.mutation);
   }
 
   private static Setup of(KvLayout layout, SplittableRandom random) {
@@ -83,25 +130,42 @@ record Setup(
       stack.add(Set.of());
     }
     List<TierSetup> tiers = new ArrayList<>();
-    int[] codecs = new int[stack.size()];
-    for (int tier = 0; tier < codecs.length; tier++) {
+    List<Encoding> encodings = new ArrayList<>();
+    for (int tier = 0; tier < stack.size(); tier++) {
       int chunks = roomy ? 1000 : 4 + random.nextInt(20) * (1 + tier);
       tiers.add(new TierSetup("tier-" + tier, chunks * mostChunkBytes(layout), stack.get(tier)));
-      codecs[tier] = roomy ? 0 : CODECS[random.nextInt(CODECS.length)];
+      encodings.add(Encoding.of(roomy ? 0 : CODECS[random.nextInt(CODECS.length)]));
     }
-    return new Setup(layout, 4 + random.nextInt(12), tiers, codecs,
-        List.of(new TrailingZerosCompressor(), new TruncatingCompressor()), roomy, faulty, tier -> tier);
+    return new Setup(layout, 4 + random.nextInt(12), tiers, encodings,
+        List.of(new TrailingZerosCompressor(), new TruncatingCompressor(), TruncatingCompressor.coarse()),
+        Decider.LRU, List.of(), roomy, faulty, false, tier -> tier);
+  }
+
+  /** The policy of one cache. */
+  PlacementPolicy policy(SplittableRandom random) {
+    return switch (policy) {
+      case LRU -> LruPlacement.withEncodings(encodings.toArray(Encoding[]::new));
+      case RANDOM -> new RandomPolicy(choices, !roomy, random);
+      case UTILITY -> UtilityPlacement.builder()
+          .candidates(choices.stream().filter(choice -> !LOSSLESS.contains(choice)).toList())
+          .lossless(TrailingZerosCompressor.CODEC)
+          .keepFull(random.nextBoolean())
+          .alpha(random.nextDouble() * 0.01)
+          .hysteresis(random.nextBoolean() ? 0 : 0.25)
+          .build();
+    };
   }
 
   /** With these compressors in place of those of the same number, in every tier. */
   Setup withCompressor(Compressor compressor) {
-    int[] everywhere =
-        Collections.nCopies(codecs.length, compressor.codec()).stream().mapToInt(c -> c).toArray();
-    return new Setup(layout, prompts, tiers, everywhere, List.of(compressor), roomy, faulty, mutation);
+    List<Encoding> everywhere = Collections.nCopies(encodings.size(), Encoding.of(compressor.codec()));
+    return new Setup(layout, prompts, tiers, everywhere, List.of(compressor), policy, choices, roomy, faulty,
+        crashing, mutation);
   }
 
   /** With every durable tier broken like this. */
   Setup withMutation(UnaryOperator<Tier> breakTier) {
-    return new Setup(layout, prompts, tiers, codecs, compressors, roomy, faulty, breakTier);
+    return new Setup(layout, prompts, tiers, encodings, compressors, policy, choices, roomy, faulty, crashing,
+        breakTier);
   }
 }

@@ -7,17 +7,19 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.kvcache.AcquireOptions;
 import io.kvcache.CacheStats;
 import io.kvcache.ChunkKey;
+import io.kvcache.Explanation;
 import io.kvcache.KvCache;
 import io.kvcache.KvCacheBuilder;
+import io.kvcache.KvControl.Profiling;
 import io.kvcache.KvReservation;
 import io.kvcache.KvReservation.Status;
 import io.kvcache.Namespace;
 import io.kvcache.StoreOptions;
-import io.kvcache.placement.LruPlacement;
 import io.kvcache.simulation.Workload.Prompt;
 import io.kvcache.spi.CacheRuntime;
 import io.kvcache.spi.Compressor;
 import io.kvcache.spi.EntryId;
+import io.kvcache.spi.PlacementPolicy;
 import io.kvcache.testkit.CheckedPolicy;
 import io.kvcache.testkit.ManualClock;
 import io.kvcache.testkit.ManualExecutor;
@@ -40,6 +42,7 @@ import java.util.stream.Collectors;
 final class Simulation {
   private static final int MOST_OPEN = 4;
   private static final long START_MILLIS = 1_800_000_000_000L;
+  private static final AcquireOptions ANYTHING = AcquireOptions.any().acceptingPruned();
   private static final long LONG_NANOS = TimeUnit.MINUTES.toNanos(2);
 
   private final Setup setup;
@@ -52,7 +55,9 @@ final class Simulation {
   private final List<OpenLease> leases = new ArrayList<>();
   private final List<OpenReservation> reservations = new ArrayList<>();
   private ManualExecutor background;
+  private PlacementPolicy decider;
   private CheckedPolicy policy;
+  private Asking probe;
   private KvCache cache;
   private long hitTokens;
   private String at;
@@ -71,10 +76,13 @@ final class Simulation {
 
   private void open() {
     background = new ManualExecutor();
-    policy = new CheckedPolicy(LruPlacement.withCodecs(setup.codecs()));
+    decider = setup.policy(random.split());
+    policy = new CheckedPolicy(decider);
+    probe = new Asking(setup.layout(), workload, clock, random.split());
     KvCacheBuilder builder = KvCache.builder(setup.layout())
         .compressors(setup.compressors().toArray(Compressor[]::new))
         .policy(policy)
+        .probe(probe, Duration.ofSeconds(30))
         .runtime(new CacheRuntime(clock,
             () -> Instant.ofEpochMilli(START_MILLIS + TimeUnit.NANOSECONDS.toMillis(clock.getAsLong())),
             new Random(random.nextLong()), Runnable::run, background, Runnable::run, () -> {}));
@@ -86,7 +94,7 @@ final class Simulation {
   long run(int operations) {
     for (int step = 0; step < operations; step++) {
       at = "seed=" + seed + " step=" + step;
-      step();
+      attempt(this::step);
       checkStats();
     }
     at = "seed=" + seed + " at the end";
@@ -94,28 +102,53 @@ final class Simulation {
     return hitTokens;
   }
 
+  /** Something during which the power may fail; then the cache is opened again. */
+  private void attempt(Runnable something) {
+    try {
+      something.run();
+      probe.rethrow();
+    } catch (PowerLoss e) {
+      assertTrue(media.power().off(), at);
+    }
+    // Who reads ahead takes a read that fails in any way for a miss, and goes on.
+    if (media.power().off()) {
+      attempt(() -> crash(false));
+    }
+  }
+
   private void step() {
-    switch (Integer.valueOf(random.nextInt(100))) {
-      case Integer dice when dice < 20 -> store();
-      case Integer dice when dice < 26 -> reserve();
-      case Integer dice when dice < 35 -> advanceReservation();
-      case Integer dice when dice < 56 -> lookUp();
-      case Integer dice when dice < 62 -> keepLease();
-      case Integer dice when dice < 72 -> useLease();
-      case Integer dice when dice < 75 -> prefetch();
-      case Integer dice when dice < 78 -> remove();
+    if (setup.crashing() && random.nextInt(60) == 0) {
+      media.power().failAfter(random.nextInt(40), random);
+    }
+    int dice = random.nextInt(setup.crashing() ? 108 : 100);
+    switch (Integer.valueOf(dice)) {
+      case Integer each when each < 20 -> store();
+      case Integer each when each < 26 -> reserve();
+      case Integer each when each < 35 -> advanceReservation();
+      case Integer each when each < 56 -> lookUp();
+      case Integer each when each < 62 -> keepLease();
+      case Integer each when each < 72 -> useLease();
+      case Integer each when each < 75 -> prefetch();
+      case Integer each when each < 78 -> remove();
       case 78 -> clear();
-      case Integer dice when dice < 82 -> flush();
-      case Integer dice when dice < 94 -> background.runAny(random);
-      case Integer dice when dice < 97 -> clock.advance(random.nextLong(LONG_NANOS));
+      case Integer each when each < 82 -> flush();
+      case Integer each when each < 94 -> background.runAny(random);
+      case Integer each when each < 97 -> clock.advance(random.nextLong(LONG_NANOS));
       case 97 -> media.setFaults(random.nextBoolean());
       case 98 -> crash(random.nextInt(3) > 0);
-      default -> restart(random.nextInt(3) > 0);
+      case 99 -> restart(random.nextInt(3) > 0);
+      case Integer each when each < 104 -> profile();
+      case Integer each when each < 106 -> explain();
+      default -> report();
     }
   }
 
   private OpenReservation open(Prompt prompt) {
     StoreOptions options = StoreOptions.defaults().replacingBelow(random.nextInt(4) == 0 ? 1 : 0);
+    if (setup.crashing() && random.nextBoolean()) {
+      options = options.scores(workload.scores(prompt, random))
+          .prefillTime(Duration.ofMillis(1 + random.nextInt(100)));
+    }
     KvReservation reservation = cache.reserve(prompt.namespace(), prompt.tokens(), options);
     return new OpenReservation(setup.layout(), prompt, reservation, at);
   }
@@ -134,7 +167,13 @@ final class Simulation {
     while (!open.complete()) {
       open.writeNext();
     }
-    boolean committed = open.reservation().commit();
+    boolean committed;
+    try {
+      committed = open.reservation().commit();
+    } catch (PowerLoss e) {
+      failed(open);
+      throw e;
+    }
     open.reservation().close();
     assertFalse(committed && open.removed(), at + ": committed what was removed meanwhile");
     if (committed) {
@@ -188,12 +227,12 @@ final class Simulation {
     if (random.nextInt(8) == 0) {
       options = options.deadline(Duration.ZERO).awaitingPending();
     }
-    return acquire(prompt, options);
+    return acquire(prompt, setup.crashing() && random.nextBoolean() ? options.acceptingPruned() : options);
   }
 
   private OpenLease acquire(Prompt prompt, AcquireOptions options) {
     OpenLease open = new OpenLease(setup.layout(), prompt,
-        cache.acquire(prompt.namespace(), prompt.tokens(), options), options.leastQuality() == 1, at);
+        cache.acquire(prompt.namespace(), prompt.tokens(), options), options, at);
     int chunks = open.lease().tokens() / setup.layout().chunkTokens();
     for (ChunkKey key : prompt.keys().subList(0, chunks)) {
       assertTrue(model.mayExist(key), () -> at + ": found " + key + ", which is not stored, or was removed");
@@ -242,17 +281,48 @@ final class Simulation {
 
   private void remove() {
     Prompt prompt = workload.any(random);
-    model.removed(prompt, promised(() -> cache.remove(prompt.namespace(), prompt.tokens())));
+    try {
+      model.removed(prompt, promised(() -> cache.remove(prompt.namespace(), prompt.tokens())));
+    } catch (PowerLoss e) {
+      model.removed(prompt, false);
+      throw e;
+    }
     reservations.forEach(open -> open.removed(prompt.keys()));
-    try (OpenLease.Closing after = new OpenLease.Closing(acquire(prompt, AcquireOptions.any()))) {
+    try (OpenLease.Closing after = new OpenLease.Closing(acquire(prompt, ANYTHING))) {
       assertTrue(after.chunks() < prompt.keys().size(), at + ": found right after the removal");
     }
   }
 
   private void clear() {
     Namespace namespace = Workload.anyOf(workload.namespaces(), random);
-    model.cleared(namespace, promised(() -> cache.clear(namespace)));
+    try {
+      model.cleared(namespace, promised(() -> cache.clear(namespace)));
+    } catch (PowerLoss e) {
+      model.cleared(namespace, false);
+      throw e;
+    }
     reservations.forEach(open -> open.cleared(namespace));
+  }
+
+  private void profile() {
+    Profiling done = cache.control().profile(Duration.ofMillis(random.nextInt(200)));
+    assertTrue(done.profiledSegments() >= 0 && done.waitingSegments() >= 0, at);
+  }
+
+  private void explain() {
+    Prompt prompt = workload.any(random);
+    Explanation why = cache.control().explain(prompt.namespace(), prompt.tokens());
+    int token = 0;
+    for (Explanation.Segment segment : why.segments()) {
+      assertEquals(token, segment.firstToken(), at + ": " + why);
+      token += segment.tokens();
+    }
+    assertFalse(why.text(random.nextInt(4)).isEmpty(), at);
+  }
+
+  private void report() {
+    Prompt prompt = workload.any(random);
+    cache.control().reportQuality(prompt.namespace(), prompt.tokens(), random.nextDouble());
   }
 
   /** Something that may fail where media do. */
@@ -318,13 +388,16 @@ final class Simulation {
     Set<ChunkKey> promised = media.promised().stream().map(EntryId::key).collect(Collectors.toSet());
     model.restarted(promised);
     media.setFaults(false);
+    if (setup.crashing() && random.nextInt(8) == 0) {
+      media.power().failAfter(random.nextInt(20), random);
+    }
     open();
     for (Prompt prompt : workload.prompts()) {
       int least = 0;
       while (least < prompt.keys().size() && promised.contains(prompt.keys().get(least))) {
         least++;
       }
-      try (OpenLease.Closing found = new OpenLease.Closing(acquire(prompt, AcquireOptions.any()))) {
+      try (OpenLease.Closing found = new OpenLease.Closing(acquire(prompt, ANYTHING))) {
         assertTrue(found.chunks() >= least,
             at + ": found " + found.chunks() + " chunks after the restart, promised were " + least);
       }
@@ -351,13 +424,17 @@ final class Simulation {
    * behind.
    */
   private void settle() {
-    leases.forEach(open -> open.readAll(at));
+    attempt(() -> leases.forEach(open -> open.readAll(at)));
+    media.power().restore();
     leases.forEach(open -> open.lease().close());
     leases.clear();
     reservations.forEach(this::finish);
     reservations.clear();
     media.setFaults(false);
     clock.advance(LONG_NANOS);
+    if (decider instanceof RandomPolicy policyWithoutAim) {
+      policyWithoutAim.calm();
+    }
     prefetch();
     background.runAll();
     assertStorable();
@@ -384,7 +461,7 @@ final class Simulation {
     for (int attempt = 0; attempt < 8; attempt++) {
       try (KvReservation reservation =
           cache.reserve(prompt.namespace(), prompt.tokens(), StoreOptions.defaults())) {
-        if (reservation.status() == Status.STORED) {
+        if (reservation.status() == Status.STORED || reservation.status() == Status.DECLINED) {
           return;
         }
         if (reservation.status() == Status.RESERVED) {

@@ -17,6 +17,14 @@ class SimulationTest {
     assertTrue(hitTokens > 0, "seed=" + seed + ": nothing was ever found, so nothing was checked");
   }
 
+  /** Whatever a policy wishes, in place as well, and whenever the power fails. */
+  @RepeatedTest(50)
+  void holdsUnderAnyPolicyAndWhereverThePowerFails(RepetitionInfo run) {
+    long seed = Long.getLong("test.seed", run.getCurrentRepetition());
+    long hitTokens = new Simulation(Setup.ofAnyPolicy(new SplittableRandom(seed)), seed).run(OPERATIONS);
+    assertTrue(hitTokens > 0, "seed=" + seed + ": nothing was ever found, so nothing was checked");
+  }
+
   /** Parts of several layers and of one, large one: reads in the background, buffers that are kept or not. */
   @RepeatedTest(4)
   void holdsForFramesOfSeveralParts(RepetitionInfo run) {

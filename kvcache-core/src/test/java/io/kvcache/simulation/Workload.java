@@ -1,9 +1,12 @@
 package io.kvcache.simulation;
 
 import io.kvcache.ChunkKey;
+import io.kvcache.DropMethod;
 import io.kvcache.KeyChain;
 import io.kvcache.KvLayout;
+import io.kvcache.LayerSpec;
 import io.kvcache.Namespace;
+import io.kvcache.TokenScores;
 import io.kvcache.Tokens;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -64,6 +67,22 @@ final class Workload {
     int chunkTokens = prompt.namespace().layout().chunkTokens();
     int tokens = Math.min(prompt.keys().size(), mostChunks) * chunkTokens;
     return prompt(prompt.namespace(), Arrays.copyOf(prompt.tokens().ids(), tokens));
+  }
+
+  /** What an engine's attention might say of a prompt's tokens. */
+  TokenScores scores(Prompt prompt, SplittableRandom random) {
+    int tokens = prompt.tokens().length();
+    List<LayerSpec> layers = prompt.namespace().layout().layers();
+    float[][][] scores = new float[layers.size()][][];
+    for (int layer = 0; layer < scores.length; layer++) {
+      scores[layer] = new float[layers.get(layer).kvHeads()][tokens];
+      for (float[] head : scores[layer]) {
+        for (int token = 0; token < tokens; token++) {
+          head[token] = random.nextInt(8);
+        }
+      }
+    }
+    return TokenScores.none().with(DropMethod.SNAPKV, scores);
   }
 
   List<Prompt> prompts() {

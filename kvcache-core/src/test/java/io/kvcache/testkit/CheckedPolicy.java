@@ -49,6 +49,11 @@ public final class CheckedPolicy implements PlacementPolicy {
   }
 
   @Override
+  public boolean weighsDelays() {
+    return inner.weighsDelays();
+  }
+
+  @Override
   public Verdict explain(SegmentView segment, long nowNanos) {
     requireSound(segment);
     return inner.explain(segment, nowNanos);

@@ -246,7 +246,7 @@ public final class FakeSegment implements SegmentView {
 
   @Override
   public boolean hasScores(DropMethod method) {
-    return scored.contains(method);
+    return !method.needsScores() || scored.contains(method);
   }
 
   @Override

@@ -88,9 +88,8 @@ public final class KeptCheck {
     return rows.computeIfAbsent(index * 2 + half.ordinal(), key -> {
       byte[] bytes = new byte[layout.chunkTokens() * layout.layer(layer).rowBytes(half)];
       KvPayloads.fill(MemorySegment.ofArray(bytes), keys.get(index), layer, half);
-      boolean truncated = !((Fidelity.Pruned) run.fidelity()).values().exact();
-      for (int each = 0; truncated && each < bytes.length; each++) {
-        bytes[each] = TruncatingCompressor.decoded(bytes[each]);
+      for (int each = 0; each < bytes.length; each++) {
+        bytes[each] = TruncatingCompressor.decoded(bytes[each], run.fidelity());
       }
       return MemorySegment.ofArray(bytes);
     });

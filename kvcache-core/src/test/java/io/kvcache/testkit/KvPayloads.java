@@ -1,6 +1,7 @@
 package io.kvcache.testkit;
 
 import io.kvcache.ChunkKey;
+import io.kvcache.Fidelity;
 import io.kvcache.KvHalf;
 import java.lang.foreign.MemorySegment;
 
@@ -24,14 +25,14 @@ public final class KvPayloads {
   /**
    * Offset of the first byte that is wrong; -1 when all are right.
    *
-   * @param truncated whether the bytes went through {@link TruncatingCompressor}
+   * @param fidelity what the bytes went through, by {@link TruncatingCompressor} where it is not exact
    */
-  public static long mismatch(MemorySegment rows, ChunkKey key, int layer, KvHalf half, boolean truncated) {
+  public static long mismatch(MemorySegment rows, ChunkKey key, int layer, KvHalf half, Fidelity fidelity) {
     byte[] expected = new byte[Math.toIntExact(rows.byteSize())];
     MemorySegment right = MemorySegment.ofArray(expected);
     fill(right, key, layer, half);
-    for (int at = 0; truncated && at < expected.length; at++) {
-      expected[at] = TruncatingCompressor.decoded(expected[at]);
+    for (int at = 0; !fidelity.exact() && at < expected.length; at++) {
+      expected[at] = TruncatingCompressor.decoded(expected[at], fidelity);
     }
     return right.mismatch(rows);
   }

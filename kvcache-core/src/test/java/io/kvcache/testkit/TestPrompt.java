@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.kvcache.AcquireOptions;
 import io.kvcache.ChunkKey;
+import io.kvcache.Fidelity;
 import io.kvcache.KeyChain;
 import io.kvcache.KvCache;
 import io.kvcache.KvHalf;
@@ -180,10 +181,10 @@ public final class TestPrompt {
   public void check(MemorySegment rows, int index, int chunk, int layer, KvHalf half, List<Run> runs) {
     long chunkBytes = chunkBytes(layer, half);
     int token = chunk * layout().chunkTokens();
-    boolean truncated = runs.stream()
+    Fidelity fidelity = runs.stream()
         .filter(run -> token >= run.firstToken() && token < run.firstToken() + run.tokens())
-        .anyMatch(run -> !run.fidelity().exact());
+        .map(Run::fidelity).findFirst().orElse(Fidelity.EXACT);
     assertEquals(-1, KvPayloads.mismatch(rows.asSlice(index * chunkBytes, chunkBytes), keys.get(chunk), layer,
-        half, truncated), () -> "wrong byte in " + half + " of layer " + layer + " of chunk " + chunk);
+        half, fidelity), () -> "wrong byte in " + half + " of layer " + layer + " of chunk " + chunk);
   }
 }

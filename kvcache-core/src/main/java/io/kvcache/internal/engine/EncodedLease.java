@@ -12,6 +12,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 
 /**
@@ -74,7 +75,7 @@ final class EncodedLease implements KvLease {
   public synchronized List<Run> runs() {
     List<Run> runs = new ArrayList<>();
     int firstToken = from * chunkTokens();
-    int endToken = to * chunkTokens();
+    int endToken = Math.min(to * chunkTokens(), base.tokens());
     for (Run run : revoked ? List.<Run>of() : base.runs()) {
       int end = run.firstToken() + run.tokens();
       addSome(runs, run, run.firstToken(), Math.min(end, firstToken));
@@ -119,15 +120,18 @@ final class EncodedLease implements KvLease {
 
   @Override
   public synchronized KvKept kept(Run run, int layer) {
+    LayerSpec spec = shared.plan.layout().layer(Objects.checkIndex(layer, shared.plan.layers()));
+    if (revoked) {
+      return new KeptRows(spec, layer, run.firstToken() / chunkTokens(), chunkTokens()).gather();
+    }
     if (run.firstToken() != from * chunkTokens() || !trial.encoding().dropsTokens()) {
       return base.kept(run, layer);
     }
-    LayerSpec spec = shared.plan.layout().layer(layer);
     KeptRows rows = new KeptRows(spec, layer, from, chunkTokens());
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment keyRows = arena.allocate((long) base.tokens() * spec.keyRowBytes(), 64);
       MemorySegment valueRows = arena.allocate((long) base.tokens() * spec.valueRowBytes(), 64);
-      int tokens = revoked ? 0 : base.read(layer, keyRows, valueRows);
+      int tokens = base.read(layer, keyRows, valueRows);
       for (int chunk = from; chunk < to && (chunk + 1) * chunkTokens() <= tokens; chunk++) {
         ChunkKey key = keys.get(chunk);
         long keyBytes = (long) chunkTokens() * spec.keyRowBytes();

@@ -26,6 +26,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.BiFunction;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
+import java.util.function.Predicate;
 
 /**
  * What is asked about segments and told of them, rather than done with them: what was measured, how long things take,
@@ -63,8 +64,12 @@ final class Insights {
    */
   record Context(List<Found> chunks, int from, int to) {}
 
-  /** The context of a segment, with exact entries where there are any; null when the segment is not exact. */
-  Context contextOf(Segment segment) {
+  /**
+   * The context of a segment, with exact entries where there are any; null when the segment is not exact.
+   *
+   * @param usable which entries can be read
+   */
+  Context contextOf(Segment segment, Predicate<Stored> usable) {
     return monitor.locked(() -> {
       List<Found> chunks = new ArrayList<>();
       for (Position position : segment.detached() ? List.<Position>of() : tree.contextOf(segment)) {
@@ -72,7 +77,7 @@ final class Insights {
         for (Stored stored : position.stored()) {
           boolean exact = stored.variantClass() == VariantClass.FULL;
           boolean better = best == null || (exact && best.variantClass() != VariantClass.FULL);
-          best = better && tiers.get(stored.tier()).available() ? stored : best;
+          best = better && usable.test(stored) ? stored : best;
         }
         if (best == null) {
           break;
@@ -85,7 +90,8 @@ final class Insights {
           .anyMatch(found -> found.stored().variantClass() != VariantClass.FULL)) {
         return null;
       }
-      tree.hold(chunks.getLast().position().segment(), 1);
+      // Positions are told from the deepest segment of the context, which is what the lease will let go of.
+      tree.hold(chunks.getLast().position().below(), 1);
       return new Context(chunks, from, to);
     });
   }

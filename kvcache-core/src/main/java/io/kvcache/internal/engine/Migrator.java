@@ -11,6 +11,7 @@ import io.kvcache.spi.EntryId;
 import io.kvcache.spi.Move;
 import io.kvcache.spi.Placement;
 import io.kvcache.spi.VariantClass;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
@@ -73,7 +74,7 @@ final class Migrator {
       }
     }
     for (Move move : shared.inventory.takeWishes()) {
-      carryOut(move, 0);
+      carryOut(move, 0, true);
     }
     for (int tier = 0; tier + 1 < shared.tiers.size(); tier++) {
       relieve(shared.tiers.get(tier));
@@ -103,7 +104,7 @@ final class Migrator {
     }
     boolean freed = false;
     for (Move move : shared.inventory.plan(tier.index, Math.max(1, bytes), usedBefore)) {
-      boolean done = carryOut(move, full | 1 << tier.index);
+      boolean done = carryOut(move, full | 1 << tier.index, false);
       if (!done && !shared.closed()
           && move instanceof Move.Transfer(var segment, int from, Placement to, boolean keeps)
           && !keeps && to.tier() != from) {
@@ -115,14 +116,14 @@ final class Migrator {
     return freed;
   }
 
-  private boolean carryOut(Move move, int full) {
+  private boolean carryOut(Move move, int full, boolean leisurely) {
     if (shared.closed()) {
       return false;
     }
     return switch (move) {
       case Move.Drop drop -> shared.drop(drop);
       case Move.Transfer(var segment, int from, Placement to, boolean keepSource) ->
-          transfer((Segment) segment, from, to, keepSource, EVICT_ANY, full) > 0;
+          transfer((Segment) segment, from, to, keepSource, EVICT_ANY, full, leisurely) > 0;
     };
   }
 
@@ -133,11 +134,11 @@ final class Migrator {
    * @return chunks that are in the target now and were not before, or are in the source no more
    */
   int transfer(Segment segment, int from, Placement to, boolean keepSource, long usedBefore) {
-    return transfer(segment, from, to, keepSource, usedBefore, 0);
+    return transfer(segment, from, to, keepSource, usedBefore, 0, false);
   }
 
   private int transfer(Segment segment, int from, Placement to, boolean keepSource, long usedBefore,
-      int full) {
+      int full, boolean leisurely) {
     oneAtATime.lock();
     try {
       List<Resident> chunks = shared.inventory.beginMove(segment);
@@ -146,9 +147,9 @@ final class Migrator {
       }
       try {
         List<Resident> there = new ArrayList<>();
-        int copied = copyAll(new Course(chunks, from, to, usedBefore, full), there);
-        List<EntryId> left =
-            keepSource ? List.of() : shared.inventory.vacate(there, from, leaving(from, to), true);
+        int copied = copyAll(new Course(chunks, from, to, keepSource, usedBefore, full, leisurely), there);
+        List<EntryId> left = keepSource || there.isEmpty() || !lastsAsLong(from, to.tier())
+            ? List.of() : shared.inventory.vacate(there, from, leaving(from, to), true);
         shared.tiers.get(from).discard(left);
         if (copied > 0 && from == to.tier()) {
           shared.events.accept(
@@ -167,6 +168,18 @@ final class Migrator {
     } finally {
       oneAtATime.unlock();
     }
+  }
+
+  /** Sees to it that what a flush promised of the source holds for the copy, before the source goes. */
+  private boolean lastsAsLong(int from, int to) {
+    if (shared.tiers.get(from).durable() && shared.tiers.get(to).durable()) {
+      try {
+        shared.tiers.get(to).flush(Map.of());
+      } catch (IOException counted) {
+        return false;
+      }
+    }
+    return true;
   }
 
   /** What of the source goes: all, but in place not what was just put there. */
@@ -197,10 +210,13 @@ final class Migrator {
    * One transfer.
    *
    * @param chunks of the segment
+   * @param keepSource whether they stay where they are as well
    * @param usedBefore what was last used before this time may be evicted from the target
    * @param full the tiers that room is being made in for this transfer, a bit each: none is made there once more
+   * @param leisurely whether readers come first
    */
-  private record Course(List<Resident> chunks, int from, Placement to, long usedBefore, int full) {
+  private record Course(List<Resident> chunks, int from, Placement to, boolean keepSource, long usedBefore,
+      int full, boolean leisurely) {
     boolean inPlace() {
       return from == to.tier();
     }
@@ -218,11 +234,15 @@ final class Migrator {
       Encoding encoding = shared.codecs.reencodable(source.encoding(), course.to.encoding())
           ? course.to.encoding()
           : source.encoding();
+      if (course.inPlace() && !encoding.equals(course.to.encoding())) {
+        continue; // it stays as it is, and nothing takes its place
+      }
       if (chunk.stored().stream().noneMatch(stored -> suffices(stored, course, encoding))) {
-        if (encoding.dropsTokens() && !source.encoding().dropsTokens() && kept == null) {
+        boolean drops = encoding.dropsTokens() && !source.encoding().dropsTokens();
+        if (drops && kept == null) {
           kept = pruner.choose(course.chunks, course.from, encoding);
         }
-        if (kept != null && !kept.containsKey(chunk.key())) {
+        if (drops && !kept.containsKey(chunk.key())) {
           return copied;
         }
         if (!shared.inventory.beginCopy(chunk.key())) {
@@ -230,9 +250,9 @@ final class Migrator {
         }
         long start = shared.runtime.nanoTime().getAsLong();
         try {
-          Kept keeps = kept == null ? null : kept.get(chunk.key());
+          Kept keeps = drops ? kept.get(chunk.key()) : null;
           Placement to = new Placement(course.to.tier(), encoding);
-          Transcoder transcoder = new Transcoder(shared, chunk, source, to, keeps,
+          Transcoder transcoder = new Transcoder(shared, chunk, source, to, course.keepSource, keeps,
               (tier, bytes) -> free(tier, bytes, course.usedBefore, course.full), course.usedBefore);
           if (shared.closed() || !transcoder.run()) {
             return copied;
@@ -241,7 +261,9 @@ final class Migrator {
           shared.inventory.endCopy(chunk.key());
         }
         copied++;
-        rest(start);
+        if (course.leisurely) {
+          rest(start);
+        }
       }
       there.add(chunk);
     }
@@ -249,16 +271,19 @@ final class Migrator {
   }
 
   /**
-   * Rests as long as the last chunk took, while leases are open: the mover takes half of what the media can do, and
-   * leaves the rest to readers. Not when someone waits for the move to end, or for the room it makes.
+   * Rests as long as the last chunk took, while leases are open: what is done at leisure takes half of what the media
+   * can do, and leaves the rest to readers. Not when someone waits for the move to end, or for room.
    */
   private void rest(long start) {
     long now = shared.runtime.nanoTime().getAsLong();
     long until = now + Math.min(now - start, LONGEST_REST_NANOS);
-    while (now < until && shared.counters.openLeases.get() > 0 && !shared.closed()
+    boolean runs = true;
+    while (runs && now < until && shared.counters.openLeases.get() > 0 && !shared.closed()
         && !oneAtATime.hasQueuedThreads() && shared.tiers.stream().noneMatch(tier -> tier.wanted.get() > 0)) {
       LockSupport.parkNanos(this, Math.min(until - now, REST_STEP_NANOS));
-      now = shared.runtime.nanoTime().getAsLong();
+      long then = shared.runtime.nanoTime().getAsLong();
+      runs = then > now; // a clock that stands still is a simulation's
+      now = then;
     }
   }
 

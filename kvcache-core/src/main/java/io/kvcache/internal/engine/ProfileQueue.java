@@ -32,7 +32,10 @@ final class ProfileQueue {
     }
     switch (event) {
       case PlacementEvent.Placed(SegmentView segment, int tier) -> add((Segment) segment);
-      case PlacementEvent.Split(SegmentView upper, SegmentView lower) -> add((Segment) upper);
+      case PlacementEvent.Split(SegmentView upper, SegmentView lower) -> {
+        add((Segment) upper);
+        add((Segment) lower); // it may have been taken, and what was measured is then of the whole
+      }
       case PlacementEvent.Gone(SegmentView segment) -> {
         waiting.remove(segment);
         drifted.remove(segment);

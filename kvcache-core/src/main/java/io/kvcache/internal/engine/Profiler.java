@@ -61,13 +61,13 @@ final class Profiler {
       try {
         Deadline deadline = Deadline.after(CacheEngine.nanos(budget), shared.runtime.nanoTime());
         while (!deadline.expired() && !shared.closed() && next()) {
-          if (measure(unfinished, deadline)) {
+          Work work = unfinished;
+          unfinished = null; // what fails is not tried for ever
+          if (measure(work, deadline)) {
             shared.counters.profiled.increment();
             done++;
           }
-          if (unfinished.next == candidates().size()) {
-            unfinished = null;
-          }
+          unfinished = work.next < candidates().size() ? work : null;
         }
       } finally {
         oneAtATime.unlock();
@@ -91,22 +91,25 @@ final class Profiler {
 
   /** Goes on measuring a segment; whether it is done. One that is not exact any more is given up. */
   private boolean measure(Work work, Deadline deadline) {
-    Context context = shared.inventory.insights().contextOf(work.segment);
+    Context context = shared.inventory.insights().contextOf(work.segment,
+        stored -> shared.codecs.supports(stored.encoding())
+            && shared.tiers.get(stored.tier()).available());
     if (context == null || context.to() - context.from() != work.chunks) {
       work.next = candidates().size();
       return false;
     }
     try (Lease lease = new Lease(shared, context.chunks(), Deadline.never(), false)) {
-      if (lease.tokens() < context.to() * shared.plan.layout().chunkTokens()) {
-        work.next = candidates().size();
-        return false;
-      }
       Estimates estimates = new Estimates(lease, context);
       while (work.next < candidates().size()) {
         if (deadline.expired() || shared.closed()) {
           return false;
         }
         double quality = quality(work, lease, context, candidates().get(work.next), estimates);
+        if (lease.tokens() < context.to() * shared.plan.layout().chunkTokens()) {
+          // What could not be read was left out of it, or was missing from the start.
+          work.next = candidates().size();
+          return false;
+        }
         work.lossPerChunk[work.next++] = (float) ((1 - quality) / work.chunks);
       }
     }
@@ -159,7 +162,9 @@ final class Profiler {
         LayerSpec spec = shared.plan.layout().layer(layer);
         MemorySegment[] all = new MemorySegment[2];
         for (KvHalf each : KvHalf.values()) {
-          all[each.ordinal()] = arena.allocate((long) lease.tokens() * spec.rowBytes(each), 64);
+          // The lease may shrink meanwhile; what was measured then is not used.
+          long tokens = (long) context.chunks().size() * shared.plan.layout().chunkTokens();
+          all[each.ordinal()] = arena.allocate(tokens * spec.rowBytes(each), 64);
         }
         lease.read(layer, all[0], all[1]);
         long bytes = (long) shared.plan.layout().chunkTokens() * spec.rowBytes(half);

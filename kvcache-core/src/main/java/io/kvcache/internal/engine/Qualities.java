@@ -18,6 +18,9 @@ import java.util.stream.Collectors;
  * quality. What is measured adds up along a path, chunk by chunk; the usual quality is that of a whole context.
  */
 final class Qualities {
+  /** What measured losses may be off by, since they are kept as floats for a chunk each. */
+  private static final double ROUNDING = 1e-6;
+
   private final Codecs codecs;
   private final List<Encoding> candidates;
   private final Map<Encoding, Integer> indexes = new HashMap<>();
@@ -98,8 +101,9 @@ final class Qualities {
     if (codecs.exact(encoding) || least == 1) {
       return codecs.exact(encoding);
     }
+    // Losses add up to more than there is to lose: then nothing is left, which is enough for who asks for nothing.
     return Double.isNaN(lossPerChunk(segment, encoding))
         ? codecs.nominalQuality(encoding) >= least
-        : lost <= 1 - least;
+        : least == 0 || lost <= 1 - least + ROUNDING;
   }
 }

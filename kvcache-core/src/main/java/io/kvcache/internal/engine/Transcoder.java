@@ -39,9 +39,11 @@ final class Transcoder {
   private final Stored stored;
   private final Placement to;
   private final TierHandle tier;
+  private final boolean keepSource;
   private final Kept kept;
   private final Room room;
   private final long usedBefore;
+  private boolean retired;
 
   /** Makes room in a tier by moving others; whether any was made. */
   interface Room {
@@ -53,15 +55,17 @@ final class Transcoder {
    *
    * @param stored the entry to make it from
    * @param to where, and how encoded: as the source, or as the source can be
+   * @param keepSource whether the source is to stay, unless the copy has its id
    * @param kept the tokens to keep of a source that has all; null to keep what the source has
    * @param usedBefore what was last used before this time may be evicted from the target
    */
-  Transcoder(Resources shared, Resident chunk, Stored stored, Placement to, Kept kept, Room room,
-      long usedBefore) {
+  Transcoder(Resources shared, Resident chunk, Stored stored, Placement to, boolean keepSource,
+      Kept kept, Room room, long usedBefore) {
     this.shared = shared;
     this.chunk = chunk;
     this.stored = stored;
     this.to = to;
+    this.keepSource = keepSource;
     this.tier = shared.tiers.get(to.tier());
     this.kept = kept;
     this.room = room;
@@ -83,13 +87,19 @@ final class Transcoder {
         // Making room may take buffers of its own.
         parts.giveBack();
         Stored copy = stored.encoding().equals(to.encoding()) ? copyVerbatim(source, parts)
-            : stored.tier() == to.tier() && !tier.durable() ? swap(source, parts) : encode(source, parts);
+            : swaps() ? swap(source, parts) : encode(source, parts);
         return copy != null && shared.inventory.place(chunk.position(), copy);
       }
     } catch (MalformedDataException e) {
       shared.corrupt(chunk.position(), id, stored, e);
       return false;
     }
+  }
+
+  private boolean swaps() {
+    boolean takesItsPlace =
+        !keepSource || shared.codecs.variantClass(to.encoding()) == stored.variantClass();
+    return stored.tier() == to.tier() && !tier.durable() && takesItsPlace;
   }
 
   /** Copies a frame as it is, each part verified on the way. */
@@ -119,17 +129,27 @@ final class Transcoder {
   }
 
   private boolean commit(Stored copy, TierWrite write, long[] bytes) {
-    return retireOld(copy.variantClass()) && tier.commit(() -> {
+    return retireOld(copy.variantClass()) && committed(copy, () -> {
       write.commit(bytes);
       return copy.bytes();
     });
   }
 
+  /** Where a commit fails, the tier may still have what it was to replace, of which nobody knows any more. */
+  private boolean committed(Stored copy, TierHandle.Commit commit) {
+    boolean done = tier.commit(commit);
+    if (!done && retired) {
+      tier.withdraw(List.of(new EntryId(chunk.key(), copy.variantClass())));
+    }
+    return done;
+  }
+
   /** Forgets what the target holds under the same id, which the commit replaces; false when it may be being read. */
   private boolean retireOld(VariantClass variantClass) {
-    return chunk.stored().stream()
-        .filter(old -> old.tier() == to.tier() && old.variantClass() == variantClass)
-        .allMatch(old -> shared.inventory.retire(chunk.position(), old));
+    List<Stored> old = chunk.stored().stream()
+        .filter(each -> each.tier() == to.tier() && each.variantClass() == variantClass).toList();
+    retired = !old.isEmpty();
+    return old.stream().allMatch(each -> shared.inventory.retire(chunk.position(), each));
   }
 
   private Stored encode(Source source, PartReader parts) throws MalformedDataException {
@@ -146,7 +166,8 @@ final class Transcoder {
         return null;
       }
       long[] bytes = new long[1];
-      boolean committed = tier.commit(() -> bytes[0] = writer.commit(fields(planned, parent, compressor)));
+      boolean committed =
+          committed(planned, () -> bytes[0] = writer.commit(fields(planned, parent, compressor)));
       return committed ? planned.withBytes(bytes[0]) : null;
     }
   }
@@ -167,6 +188,9 @@ final class Transcoder {
       if (left.isEmpty()) {
         return null;
       }
+      // What is still being looked at takes room, and making room may take buffers.
+      parts.giveBack();
+      source.close();
       tier.discard(left);
       Optional<TierWrite> claimed = claim(copy, made.bytes());
       if (claimed.isEmpty()) {

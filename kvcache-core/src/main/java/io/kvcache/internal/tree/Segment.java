@@ -292,7 +292,7 @@ public final class Segment implements SegmentView {
 
   @Override
   public boolean hasScores(DropMethod method) {
-    return scored.contains(method);
+    return !method.needsScores() || scored.contains(method);
   }
 
   /** The methods that there are scores for, of every chunk. */
