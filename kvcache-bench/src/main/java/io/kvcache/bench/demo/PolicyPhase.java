@@ -20,7 +20,7 @@ final class PolicyPhase {
   private static final double ZIPF_EXPONENT = 0.9;
   private static final double DRAM_SHARE = 0.06;
   private static final double SSD_SHARE = 0.15;
-  private static final int TRAINING_QUESTIONS = 3;
+  private static final int TRAINING_QUESTIONS = 8;
   private static final int MOST_QUESTIONS = 4;
 
   private final CachedModel engine;

@@ -54,7 +54,7 @@ public final class PlacementStudyCommand implements Callable<Integer> {
       description = "Requests measured, after as many to warm up. Default: ${DEFAULT-VALUE}.")
   private int requests;
 
-  @Option(names = "--training", paramLabel = "N", defaultValue = "3",
+  @Option(names = "--training", paramLabel = "N", defaultValue = "12",
       description = "Questions of each document that quality is measured by; answers are reported on others."
           + " Default: ${DEFAULT-VALUE}.")
   private int training;
@@ -71,7 +71,7 @@ public final class PlacementStudyCommand implements Callable<Integer> {
       description = "Encodings under LRU. Default: ${DEFAULT-VALUE}.")
   private List<String> fixed;
 
-  @Option(names = "--alphas", paramLabel = "SECONDS", split = ",", defaultValue = "0.5,2,5,20",
+  @Option(names = "--alphas", paramLabel = "SECONDS", split = ",", defaultValue = "1,5,20,100",
       description = "What the whole quality of an answer is worth to utility, in seconds of delay. Default:"
           + " ${DEFAULT-VALUE}.")
   private List<Double> alphas;

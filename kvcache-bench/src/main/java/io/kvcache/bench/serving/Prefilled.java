@@ -21,9 +21,12 @@ import java.util.List;
 public record Prefilled(RecallDocument document, KvState state, TokenScores scores,
     List<RecallQuestion> training,
     List<RecallQuestion> unseen) implements AutoCloseable {
+  /** Questions that are left to report on, where a document has twice as many. */
+  private static final int RESERVED = 4;
+
   static Prefilled of(RecallDocument document, KvState state, TokenScores scores, int mostTraining) {
     List<RecallQuestion> all = document.questions();
-    int training = Math.min(mostTraining, all.size() - 1);
+    int training = Math.min(mostTraining, all.size() - Math.min(RESERVED, (all.size() + 1) / 2));
     int split = all.size() - training;
     return new Prefilled(document, state, scores, all.subList(split, all.size()), all.subList(0, split));
   }

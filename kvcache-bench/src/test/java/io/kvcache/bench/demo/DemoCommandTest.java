@@ -26,7 +26,7 @@ class DemoCommandTest {
 
   @Test
   void answersColdWarmAndAfterARestart() throws IOException {
-    JsonNode result = demo("--documents", String.valueOf(DOCUMENTS), "--questions", "1");
+    JsonNode result = demo("--documents", String.valueOf(DOCUMENTS), "--questions", "1", "--requests", "0");
     List<String> phases = new ArrayList<>();
     for (JsonNode phase : result.get("phases")) {
       phases.add(phase.get("name").asText());
@@ -50,8 +50,46 @@ class DemoCommandTest {
   }
 
   @Test
+  void policiesAreComparedWherePlacementHasToChoose() throws IOException {
+    JsonNode result = demo("--documents", "4", "--questions", "1", "--requests", "6", "--throttle", "400,100");
+    assertEquals("DRAM held to 400 MB/s, SSD to 100 MB/s", result.get("throttle").asText());
+    for (String list : List.of("policies", "policiesUnthrottled")) {
+      List<String> names = new ArrayList<>();
+      for (JsonNode policy : result.get(list)) {
+        names.add(policy.get("name").asText());
+        assertTrue(policy.get("ttftMillisMedian").asDouble() > 0, policy::toString);
+        assertTrue(policy.get("ttftMillisMean").asDouble() > 0, policy::toString);
+        assertTrue(policy.get("ttftMillisP90").asDouble() >= policy.get("ttftMillisMedian").asDouble(),
+            policy::toString);
+        assertTrue(policy.get("accuracy").asDouble() >= 0 && policy.get("accuracy").asDouble() <= 1,
+            policy::toString);
+        double hits = 0;
+        for (JsonNode share : policy.get("hitTokenShareByTier")) {
+          hits += share.asDouble();
+        }
+        assertTrue(hits >= 0 && hits <= 1, policy::toString);
+        assertEquals(names.getLast().equals("no cache"), policy.get("hitTokenShareByTier").isEmpty());
+      }
+      assertEquals("no cache", names.getFirst(), list);
+      assertTrue(names.containsAll(List.of("LRU raw", "LRU int8", "LRU int4")), names::toString);
+      assertTrue(names.getLast().startsWith("utility"), names::toString);
+    }
+    int stored = 0;
+    for (JsonNode context : result.get("contexts")) {
+      boolean there = !context.get("tier").asText().equals("none");
+      stored += there ? 1 : 0;
+      assertEquals(there, context.get("rate").asDouble() > 0, context::toString);
+      assertEquals(there, !context.get("method").asText().equals("none"), context::toString);
+      assertTrue(Double.isFinite(context.get("utility").asDouble()), context::toString);
+      assertTrue(context.get("utility").asDouble() <= 5 * context.get("frequency").asDouble() + 1e-9,
+          "never more than alpha for each use: " + context);
+    }
+    assertTrue(stored > 0, () -> result.get("contexts").toString());
+  }
+
+  @Test
   void lossyCodecsAreUsedWhenAskedFor() throws IOException {
-    JsonNode result = demo("--documents", "3", "--questions", "1", "--codec", "int4");
+    JsonNode result = demo("--documents", "3", "--questions", "1", "--codec", "int4", "--requests", "0");
     JsonNode loads = result.get("phases").get(2).get("loads").get(0);
     assertEquals("ssd", loads.get("tier").asText());
     assertEquals("int4", loads.get("codec").asText());
@@ -68,7 +106,8 @@ class DemoCommandTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"--documents,0", "--questions,-1", "--seed,-5", "--dram,0", "--codec,gzip", "--dram,many"})
+  @CsvSource({"--documents,0", "--questions,-1", "--seed,-5", "--dram,0", "--codec,gzip", "--dram,many",
+    "--requests,-1", "--alpha,NaN", "--throttle,warp"})
   void badOptionsAreClearErrors(String option, String value) {
     assertEquals(2, bench.run("demo", option, value), bench::err);
     assertTrue(bench.err().contains(value), bench::err);
