@@ -19,6 +19,7 @@ import java.util.function.Function;
  */
 public final class KvCacheBuilder {
   private static final int MAX_TIERS = 8;
+  private static final int MAX_SEGMENT_CHUNKS = 64;
   private static final long MIN_STAGING_BYTES = 1 << 20;
 
   private final Function<Settings, KvCache> opener;
@@ -32,6 +33,7 @@ public final class KvCacheBuilder {
   private QualityProbe probe;
   private Duration probeTimeout = Duration.ofSeconds(30);
   private double reprofileBelow = 0.1;
+  private int mostSegmentChunks;
   private CacheRuntime runtime;
 
   KvCacheBuilder(KvLayout layout, Function<Settings, KvCache> opener) {
@@ -53,6 +55,7 @@ public final class KvCacheBuilder {
    * @param probe measures qualities; null when they are estimated
    * @param probeTimeout how long one call of it may take
    * @param reprofileBelow by how much quality may fall short of what was measured
+   * @param mostSegmentChunks limit of a segment; 0 where tiers set it
    * @param runtime clocks, threads and randomness
    */
   public record Settings(
@@ -67,6 +70,7 @@ public final class KvCacheBuilder {
       QualityProbe probe,
       Duration probeTimeout,
       double reprofileBelow,
+      int mostSegmentChunks,
       CacheRuntime runtime) {}
 
   /** Adds a tier, slower than those added before. */
@@ -137,6 +141,16 @@ public final class KvCacheBuilder {
     return this;
   }
 
+  /**
+   * Most chunks that are decided about as one, 1 to 64. Unless set, 64 or what takes an eighth of the smallest tier,
+   * so that no move is huge; in tiers that hold few contexts, more lets each be decided about, and its tokens be
+   * ranked, as a whole.
+   */
+  public KvCacheBuilder segmentChunks(int most) {
+    mostSegmentChunks = Checks.requireBetween(most, 1, MAX_SEGMENT_CHUNKS, "segmentChunks");
+    return this;
+  }
+
   /** Clocks, threads and randomness, for tests. The system's unless set. */
   public KvCacheBuilder runtime(CacheRuntime clocksAndThreads) {
     runtime = Objects.requireNonNull(clocksAndThreads, "runtime");
@@ -158,7 +172,7 @@ public final class KvCacheBuilder {
     }
     return opener.apply(new Settings(layout, layout.encoded(), List.copyOf(tiers), List.copyOf(compressors),
         policy == null ? LruPlacement.raw() : policy, listener, frequencyHalfLife, stagingBytes, probe,
-        probeTimeout, reprofileBelow,
+        probeTimeout, reprofileBelow, mostSegmentChunks,
         runtime == null ? CacheRuntime.system() : runtime));
   }
 }

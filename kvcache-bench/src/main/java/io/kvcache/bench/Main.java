@@ -3,6 +3,7 @@ package io.kvcache.bench;
 import io.kvcache.bench.demo.DemoCommand;
 import io.kvcache.bench.demo.KvSampleCommand;
 import io.kvcache.bench.limits.LimitsCommand;
+import io.kvcache.bench.placement.PlacementStudyCommand;
 import io.kvcache.bench.quality.SensitivityCommand;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -22,7 +23,7 @@ import picocli.CommandLine.ParameterException;
     version = "kvcache-bench 0.1.0-SNAPSHOT",
     synopsisSubcommandLabel = "COMMAND",
     subcommands = {DemoCommand.class, LimitsCommand.class, PrefillCommand.class, JmhCommand.class,
-      KvSampleCommand.class, SensitivityCommand.class})
+      KvSampleCommand.class, SensitivityCommand.class, PlacementStudyCommand.class})
 public final class Main {
   private Main() {}
 

@@ -2,6 +2,7 @@ package io.kvcache.engine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.kvcache.AcquireOptions;
 import io.kvcache.KvCache;
@@ -57,9 +58,21 @@ class BuilderTest extends EngineTest {
     refused("stagingBytes is 1, must be 1048576 to 9223372036854775807", () -> some().stagingBytes(1));
     refused("nanoseconds of frequencyHalfLife is 0, must be 1 to 9223372036854775807",
         () -> some().frequencyHalfLife(Duration.ZERO));
+    refused("segmentChunks is 65, must be 1 to 64", () -> some().segmentChunks(65));
     assertThrows(NullPointerException.class, () -> some().tier(null));
     assertThrows(NullPointerException.class, () -> some().policy(null));
     assertThrows(NullPointerException.class, () -> KvCache.builder(null));
+  }
+
+  @Test
+  void segmentsAreAsLongAsChosen() {
+    KvCache byTier = open(tier("dram", MEMORY, 16));
+    assertEquals(Status.RESERVED, prompt(1, 6).store(byTier));
+    assertTrue(byTier.stats().segments() >= 3, "an eighth of 16 chunks is 2: " + byTier.stats().segments());
+    try (KvCache chosen = KvCache.builder(LAYOUT).tier(tier("dram", MEMORY, 16)).segmentChunks(6).open()) {
+      assertEquals(Status.RESERVED, prompt(1, 6).store(chosen));
+      assertEquals(1, chosen.stats().segments());
+    }
   }
 
   @Test

@@ -2,16 +2,16 @@ package io.kvcache.bench.demo;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.kvcache.bench.ByteSizeConverter;
+import io.kvcache.bench.TemporaryDirectory;
+import io.kvcache.bench.placement.Throttle;
+import io.kvcache.bench.serving.CachedModel;
+import io.kvcache.bench.serving.Weights;
 import io.kvcache.tiers.DramTier;
 import io.kvcache.tiers.SsdTier;
 import java.io.File;
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.FileVisitResult;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.SimpleFileVisitor;
-import java.nio.file.attribute.BasicFileAttributes;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -19,15 +19,17 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
-/** A real model answers questions about documents: cold, with its KV kept, and after a restart. */
+/** A real model answers questions about documents: cold, with its KV kept, after a restart, and by several policies. */
 @Command(
     name = "demo",
     description = "A small, real transformer answers questions about generated documents: first computing everything,"
-        + " then loading KV from memory and disk, then once more in a new process, from disk alone.",
+        + " then loading KV from memory and disk, then once more in a new process, from disk alone. After that"
+        + " several policies are compared where there is room for a fraction.",
     mixinStandardHelpOptions = true)
 public final class DemoCommand implements Callable<Integer> {
   private static final int MOST_DOCUMENTS = 10_000;
   private static final int MOST_QUESTIONS = 100;
+  private static final int MOST_REQUESTS = 100_000;
 
   @Spec
   private CommandSpec spec;
@@ -61,6 +63,21 @@ public final class DemoCommand implements Callable<Integer> {
       description = "Where the disk tier lies; kept afterwards. Default: a temporary directory, deleted.")
   private Path directory;
 
+  @Option(names = "--requests", paramLabel = "N", defaultValue = "60",
+      description = "Requests of each policy that is compared, after as many to warm up; 0 compares none. Default:"
+          + " ${DEFAULT-VALUE}.")
+  private int requests;
+
+  @Option(names = "--alpha", paramLabel = "SECONDS", defaultValue = "5",
+      description = "Seconds of delay that the whole quality of an answer is worth to the utility policy. Default:"
+          + " ${DEFAULT-VALUE}.")
+  private double alpha;
+
+  @Option(names = "--throttle", paramLabel = "SPEEDS", defaultValue = "model",
+      description = "How fast tiers may be when policies are compared: off, model for the proportions of a large"
+          + " model, or MB/s of DRAM and SSD such as 100,20. Default: ${DEFAULT-VALUE}.")
+  private String throttle;
+
   @Option(names = "--model", paramLabel = "FILE",
       description = "Weights in the llama2.c format, trained on the same task. Default: those that come with the"
           + " bench.")
@@ -83,10 +100,19 @@ public final class DemoCommand implements Callable<Integer> {
     requireBetween("--seed", seed, 0, Integer.MAX_VALUE);
     requireCapacity("--dram", dramBytes, DramTier.MIN_CAPACITY_BYTES);
     requireCapacity("--ssd", ssdBytes, SsdTier.MIN_CAPACITY_BYTES);
-    PrintWriter progress = spec.commandLine().getErr();
+    requireBetween("--requests", requests, 0, MOST_REQUESTS);
+    requirePolicyOptions();
     DemoTask task = DemoTask.generate(documents, questions, seed);
-    boolean temporary = directory == null;
-    Path at = temporary ? Files.createTempDirectory("kvcache-demo-") : directory;
+    if (directory != null) {
+      return run(task, directory);
+    }
+    try (TemporaryDirectory temporary = new TemporaryDirectory(null, "kvcache-demo-")) {
+      return run(task, temporary.path());
+    }
+  }
+
+  private int run(DemoTask task, Path at) throws IOException {
+    PrintWriter progress = spec.commandLine().getErr();
     try (CachedModel engine = new CachedModel(Weights.of(model), Weights.nameOf(model))) {
       DemoRun run = new DemoRun(engine, task, capacities(engine, task), at, codec, progress);
       if (restarted != null) {
@@ -95,15 +121,15 @@ public final class DemoCommand implements Callable<Integer> {
       }
       DemoReport report = new DemoReport(run.beforeRestart());
       report.add(new Restart(spec.commandLine(), at).run());
+      if (requests > 0) {
+        PolicyPhase.Choice choice = new PolicyPhase.Choice(requests, alpha, throttle, seed);
+        report.add(new PolicyReport(new PolicyPhase(engine, task, choice, progress).run()));
+      }
       report.print(spec.commandLine().getOut(), task, run);
       if (json != null) {
         report.writeJson(json);
       }
       return report.faithful() ? 0 : 1;
-    } finally {
-      if (temporary) {
-        delete(at);
-      }
     }
   }
 
@@ -113,6 +139,18 @@ public final class DemoCommand implements Callable<Integer> {
     long dram = dramBytes != null ? dramBytes : Math.max(2 * chunk, workingSet / 3);
     long ssd = ssdBytes != null ? ssdBytes : 2 * workingSet + DemoRun.SSD_OVERHEAD_BYTES;
     return new DemoRun.Capacities(workingSet, dram, ssd);
+  }
+
+  private void requirePolicyOptions() {
+    if (!(alpha >= 0 && alpha < Double.POSITIVE_INFINITY)) {
+      throw new ParameterException(spec.commandLine(),
+          "--alpha is " + alpha + ", must be finite and at least 0");
+    }
+    try {
+      Throttle.parse(throttle, 1);
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(spec.commandLine(), "--throttle: " + e.getMessage());
+    }
   }
 
   private void requireBetween(String option, long value, long least, long most) {
@@ -127,21 +165,5 @@ public final class DemoCommand implements Callable<Integer> {
     if (bytes != null) {
       requireBetween(option, bytes, least, Long.MAX_VALUE);
     }
-  }
-
-  private static void delete(Path directory) throws IOException {
-    Files.walkFileTree(directory, new SimpleFileVisitor<>() {
-      @Override
-      public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
-        Files.delete(file);
-        return FileVisitResult.CONTINUE;
-      }
-
-      @Override
-      public FileVisitResult postVisitDirectory(Path visited, IOException problem) throws IOException {
-        Files.delete(visited);
-        return FileVisitResult.CONTINUE;
-      }
-    });
   }
 }

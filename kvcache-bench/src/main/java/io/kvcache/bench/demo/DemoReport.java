@@ -20,6 +20,7 @@ final class DemoReport {
 
   private final List<PhaseResult> phases = new ArrayList<>();
   private final List<Residence> contexts;
+  private PolicyReport policies;
 
   DemoReport(Before before) {
     phases.add(before.cold());
@@ -29,6 +30,10 @@ final class DemoReport {
 
   void add(PhaseResult phase) {
     phases.add(phase);
+  }
+
+  void add(PolicyReport report) {
+    policies = report;
   }
 
   private PhaseResult cold() {
@@ -62,6 +67,9 @@ final class DemoReport {
           phase.answers().size(), loads(phase));
     }
     printContexts(out);
+    if (policies != null) {
+      policies.print(out);
+    }
     if (!faithful()) {
       out.println(
           "\nAN ANSWER FROM EXACT KV DIFFERS FROM THE ONE COMPUTED WITHOUT A CACHE: that must not be.");
@@ -113,6 +121,9 @@ final class DemoReport {
     Map<String, Object> root = new LinkedHashMap<>();
     root.put("phases", phaseList);
     root.put("contexts", contexts);
+    if (policies != null) {
+      policies.addTo(root);
+    }
     new ObjectMapper().writerWithDefaultPrettyPrinter().writeValue(file, root);
   }
 }

@@ -8,8 +8,10 @@ import io.kvcache.KvLease;
 import io.kvcache.KvLease.Run;
 import io.kvcache.KvReservation.Status;
 import io.kvcache.Tokens;
-import io.kvcache.bench.demo.CachedModel.Answer;
 import io.kvcache.bench.demo.DemoTask.Asked;
+import io.kvcache.bench.serving.CachedModel;
+import io.kvcache.bench.serving.CachedModel.Answer;
+import io.kvcache.bench.serving.Prefilled;
 import io.kvcache.bench.task.RecallDocument;
 import io.kvcache.placement.LruPlacement;
 import io.kvcache.tiers.DramTier;
@@ -17,6 +19,7 @@ import io.kvcache.tiers.SsdTier;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -139,7 +142,10 @@ final class DemoRun {
   private void store(KvCache cache) {
     int done = 0;
     for (RecallDocument document : task.documents()) {
-      Status status = engine.store(cache, document.tokens());
+      Status status;
+      try (Prefilled prefilled = engine.prefill(document, 0)) {
+        status = engine.store(cache, prefilled, Duration.ZERO);
+      }
       say("\r%-10s %4d of %d documents (%s)   ", "storing", ++done, task.documents().size(),
           status.name().toLowerCase(Locale.ROOT));
     }

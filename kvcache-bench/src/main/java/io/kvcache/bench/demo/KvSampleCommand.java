@@ -3,6 +3,7 @@ package io.kvcache.bench.demo;
 import io.kvcache.bench.model.KvState;
 import io.kvcache.bench.model.ModelConfig;
 import io.kvcache.bench.model.Transformer;
+import io.kvcache.bench.serving.Weights;
 import io.kvcache.bench.task.DocumentGenerator;
 import io.kvcache.bench.task.DocumentKind;
 import io.kvcache.bench.task.DocumentSize;

@@ -1,6 +1,7 @@
 package io.kvcache.bench.demo;
 
 import io.kvcache.CacheStats;
+import io.kvcache.bench.serving.CachedModel.Answer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -62,7 +63,7 @@ record PhaseResult(
       this.answers = new int[questions][];
     }
 
-    void add(int question, DemoTask.Asked asked, CachedModel.Answer answer) {
+    void add(int question, DemoTask.Asked asked, Answer answer) {
       answers[question] = answer.tokens();
       ttftNanos.add(answer.firstTokenNanos());
       promptTokens += asked.document().tokens().length;

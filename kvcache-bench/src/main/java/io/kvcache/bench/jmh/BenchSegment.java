@@ -1,6 +1,7 @@
 package io.kvcache.bench.jmh;
 
 import io.kvcache.ChunkKey;
+import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
 import io.kvcache.spi.Placement;
 import io.kvcache.spi.SegmentView;
@@ -51,6 +52,11 @@ final class BenchSegment implements SegmentView {
 
   void leave(int tier) {
     variants.removeIf(variant -> variant.tier == tier);
+  }
+
+  @Override
+  public boolean hasScores(DropMethod method) {
+    return true;
   }
 
   private boolean in(int tier) {

@@ -3,10 +3,12 @@ package io.kvcache.bench.model;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.zip.CRC32C;
 
 /**
  * The keys and values of one sequence: what a {@link Transformer} remembers of the tokens it has seen.
@@ -156,6 +158,33 @@ public final class KvState implements AutoCloseable {
     }
     prunedRuns.removeIf(run -> run.from >= tokens);
     length = tokens;
+  }
+
+  /** A checksum over all that attention can see: equal states have equal ones. */
+  public long checksum() {
+    CRC32C crc = new CRC32C();
+    for (int layer = 0; layer < keys.length; layer++) {
+      int position = 0;
+      for (PrunedRun run : prunedRuns) {
+        addDense(crc, layer, position, run.from);
+        PrunedLayer pruned = run.layers.get(layer);
+        for (int[] ofHead : pruned.positions()) {
+          crc.update(ByteBuffer.wrap(MemorySegment.ofArray(ofHead).toArray(ValueLayout.JAVA_BYTE)));
+        }
+        crc.update(pruned.keys().asByteBuffer());
+        crc.update(pruned.values().asByteBuffer());
+        position = run.to;
+      }
+      addDense(crc, layer, position, length);
+    }
+    return (long) length << Integer.SIZE | crc.getValue();
+  }
+
+  private void addDense(CRC32C crc, int layer, int from, int to) {
+    long at = (long) from * rowBytes();
+    long bytes = (long) (to - from) * rowBytes();
+    crc.update(keys[layer].asSlice(at, bytes).asByteBuffer());
+    crc.update(values[layer].asSlice(at, bytes).asByteBuffer());
   }
 
   /** Frees the memory. Idempotent. */

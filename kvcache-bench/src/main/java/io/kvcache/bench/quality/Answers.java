@@ -7,7 +7,7 @@ import io.kvcache.bench.task.Vocabulary;
 import java.util.Arrays;
 
 /** Greedy answers to questions about the document in a state. */
-final class Answers {
+public final class Answers {
   private Answers() {}
 
   /**
@@ -16,7 +16,7 @@ final class Answers {
    * <p>Equal to generating token by token. The guess, such as the answer from exact KV, is verified in the same pass as
    * the question is read, so that it takes one pass over the KV if it is right.
    */
-  static int[] generate(Transformer transformer, KvState state, RecallQuestion question, int[] guess) {
+  public static int[] generate(Transformer transformer, KvState state, RecallQuestion question, int[] guess) {
     int document = state.length();
     int asked = question.tokens().length;
     int guessed = Math.max(0, guess.length - 1);
@@ -45,7 +45,7 @@ final class Answers {
   }
 
   /** Share of the tokens of {@code exact}, by position, that {@code answer} has too. */
-  static double agreement(int[] exact, int[] answer) {
+  public static double agreement(int[] exact, int[] answer) {
     int equal = 0;
     for (int i = 0; i < Math.min(exact.length, answer.length); i++) {
       equal += exact[i] == answer[i] ? 1 : 0;

@@ -1,7 +1,7 @@
 package io.kvcache.bench.quality;
 
-import io.kvcache.bench.demo.Weights;
 import io.kvcache.bench.model.ModelWeights;
+import io.kvcache.bench.serving.Weights;
 import io.kvcache.bench.task.DocumentGenerator;
 import io.kvcache.bench.task.DocumentKind;
 import io.kvcache.bench.task.DocumentSize;

@@ -107,6 +107,9 @@ final class Assembly {
   }
 
   private int segmentChunks(List<TierInfo> tiers) {
+    if (settings.mostSegmentChunks() > 0) {
+      return settings.mostSegmentChunks();
+    }
     long smallest = tiers.stream().mapToLong(TierInfo::capacityBytes).min().orElseThrow();
     return Math.clamp(smallest / SEGMENT_SHARE / layout.chunkBytes(), 1, Segment.MAX_CHUNKS);
   }

@@ -1,4 +1,4 @@
-package io.kvcache.bench.demo;
+package io.kvcache.bench.serving;
 
 import io.kvcache.bench.model.ModelWeights;
 import java.io.IOException;
@@ -14,7 +14,8 @@ public final class Weights {
 
   private Weights() {}
 
-  static ModelWeights shipped() throws IOException {
+  /** Those that come with the bench. */
+  public static ModelWeights shipped() throws IOException {
     try (InputStream in = ModelWeights.class.getResourceAsStream(RESOURCE)) {
       if (in == null) {
         throw new IOException(
@@ -29,7 +30,8 @@ public final class Weights {
     return file == null ? shipped() : ModelWeights.read(file);
   }
 
-  static String nameOf(Path file) {
+  /** Stands for the weights of {@code file}, or the shipped ones when it is null, in namespaces. */
+  public static String nameOf(Path file) {
     return file == null ? SHIPPED_NAME : file.toAbsolutePath().toString();
   }
 }

@@ -1,0 +1,106 @@
+package io.kvcache.bench.demo;
+
+import io.kvcache.bench.placement.Comparison;
+import io.kvcache.bench.placement.Policy;
+import io.kvcache.bench.placement.PolicyResult;
+import io.kvcache.bench.placement.Setting;
+import io.kvcache.bench.placement.Throttle;
+import io.kvcache.bench.placement.Workload;
+import io.kvcache.bench.serving.CachedModel;
+import io.kvcache.bench.serving.Prefilled;
+import io.kvcache.bench.task.RecallDocument;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+
+/** The part of the demo in which placement has to choose: the same requests by several policies. */
+final class PolicyPhase {
+  private static final double ZIPF_EXPONENT = 0.9;
+  private static final double DRAM_SHARE = 0.06;
+  private static final double SSD_SHARE = 0.15;
+  private static final int TRAINING_QUESTIONS = 3;
+  private static final int MOST_QUESTIONS = 4;
+
+  private final CachedModel engine;
+  private final DemoTask task;
+  private final Choice choice;
+  private final PrintWriter progress;
+
+  /**
+   * What the command line says.
+   *
+   * @param requests of each of the two passes
+   * @param alpha seconds of delay that the whole of quality is worth
+   * @param throttle as {@link Throttle#parse} takes it
+   * @param seed of the requests
+   */
+  record Choice(int requests, double alpha, String throttle, long seed) {}
+
+  /**
+   * What was compared, and came out.
+   *
+   * @param workingSetBytes KV of all full chunks, raw
+   * @param setting the tiers, held back if that was asked for
+   * @param results on those
+   * @param unthrottled on the same tiers as fast as they are; empty where nothing was held back
+   */
+  record Outcome(long workingSetBytes, Setting setting, List<PolicyResult> results,
+      List<PolicyResult> unthrottled) {
+    /** That of the policy that weighs alternatives. */
+    PolicyResult utility() {
+      return results.getLast();
+    }
+  }
+
+  PolicyPhase(CachedModel engine, DemoTask task, Choice choice, PrintWriter progress) {
+    this.engine = engine;
+    this.task = task;
+    this.choice = choice;
+    this.progress = progress;
+  }
+
+  Outcome run() throws IOException {
+    List<Prefilled> documents = new ArrayList<>();
+    try {
+      for (RecallDocument document : task.documents()) {
+        documents.add(engine.prefill(document, TRAINING_QUESTIONS));
+        say("\r%-10s %4d of %d documents", "reading", documents.size(), task.documents().size());
+      }
+      say("%n");
+      return compare(documents);
+    } finally {
+      documents.forEach(Prefilled::close);
+    }
+  }
+
+  private Outcome compare(List<Prefilled> documents) throws IOException {
+    Comparison comparison = new Comparison(engine, documents, null);
+    long workingSet = comparison.workingSetBytes();
+    Throttle throttle = Throttle.parse(choice.throttle, comparison.prefillBytesPerSecond());
+    Setting setting = Setting.ofShares(workingSet, DRAM_SHARE, SSD_SHARE, throttle);
+    Workload workload =
+        Workload.generate(documents, choice.requests, ZIPF_EXPONENT, MOST_QUESTIONS, choice.seed);
+    List<PolicyResult> unthrottled =
+        throttle.on() ? results(comparison, setting.with(Throttle.OFF), workload) : List.of();
+    return new Outcome(workingSet, setting, results(comparison, setting, workload), unthrottled);
+  }
+
+  private List<PolicyResult> results(Comparison comparison, Setting setting, Workload workload)
+      throws IOException {
+    List<PolicyResult> results = new ArrayList<>();
+    for (Policy policy : List.of(Policy.noCache(), Policy.lru("raw"), Policy.lru("int8"), Policy.lru("int4"),
+        Policy.lru("expected-50+int4"), Policy.lru("h2o-30+int4"), Policy.utility(choice.alpha))) {
+      results.add(comparison.run(policy, setting, workload,
+          done -> say("\r%-24s %4d requests, %s", policy.name(), done, setting.throttle())));
+      say("%n");
+    }
+    return results;
+  }
+
+  private void say(String format, Object... values) {
+    progress.printf(Locale.ROOT, format, values);
+    progress.flush();
+  }
+}

@@ -1,0 +1,60 @@
+package io.kvcache.bench.placement;
+
+import io.kvcache.DropMethod;
+import io.kvcache.Encoding;
+import io.kvcache.compress.Compressors;
+import io.kvcache.spi.Compressor;
+import java.util.Arrays;
+import java.util.List;
+
+/** Encodings as people write them: {@code int8}, {@code keydiff-50}, {@code h2o-30+int4}. */
+final class EncodingNames {
+  private static final List<Compressor> CODECS = Compressors.standard();
+  private static final String RAW = "raw";
+
+  private EncodingNames() {}
+
+  static String nameOf(Encoding encoding) {
+    return encoding
+        .name(CODECS.stream().filter(codec -> codec.codec() == encoding.codec()).map(Compressor::name)
+            .findFirst().orElse(RAW));
+  }
+
+  /**
+   * The encoding of a name.
+   *
+   * @throws IllegalArgumentException when there is none
+   */
+  static Encoding parse(String name) {
+    int plus = name.indexOf('+');
+    String dropping = plus >= 0 ? name.substring(0, plus) : name;
+    int dash = dropping.lastIndexOf('-');
+    if (dash < 0 && plus < 0) {
+      return Encoding.of(codec(name));
+    }
+    try {
+      DropMethod method = Arrays.stream(DropMethod.values())
+          .filter(each -> each != DropMethod.NONE && each.label().equals(dropping.substring(0, dash)))
+          .findFirst()
+          .orElseThrow(() -> unknown(name));
+      int percent = Integer.parseInt(dropping.substring(dash + 1));
+      return Encoding.of(plus >= 0 ? codec(name.substring(plus + 1)) : Encoding.RAW.codec())
+          .keeping(method, percent);
+    } catch (IndexOutOfBoundsException | NumberFormatException malformed) {
+      throw unknown(name);
+    }
+  }
+
+  private static int codec(String name) {
+    return name.equals(RAW)
+        ? Encoding.RAW.codec()
+        : CODECS.stream().filter(codec -> codec.name().equals(name)).findFirst()
+            .orElseThrow(() -> unknown(name))
+            .codec();
+  }
+
+  private static IllegalArgumentException unknown(String name) {
+    return new IllegalArgumentException("'" + name + "' is not an encoding such as raw, int8, keydiff-50 or"
+        + " h2o-30+int4");
+  }
+}

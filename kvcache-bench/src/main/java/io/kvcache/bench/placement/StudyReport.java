@@ -1,0 +1,114 @@
+package io.kvcache.bench.placement;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.kvcache.bench.placement.Bootstrap.Interval;
+import io.kvcache.bench.placement.Study.Duel;
+import java.io.File;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+
+/** What a study found, for people and for programs. */
+final class StudyReport {
+  private final List<Study> studies;
+  private final Throttle throttle;
+
+  StudyReport(List<Study> studies, Throttle throttle) {
+    this.studies = studies;
+    this.throttle = throttle;
+  }
+
+  void print(PrintWriter out) {
+    out.printf("%s. Means over the seeds, with 95 %% bootstrap intervals.%n", throttle);
+    for (Study study : studies) {
+      printResults(out, study);
+      printDuels(out, study);
+    }
+    out.flush();
+  }
+
+  private static void printResults(PrintWriter out, Study study) {
+    out.printf("%nCapacity %s of the raw KV (DRAM/SSD):%n%-22s %-20s %-22s %7s %7s   %5s %5s%n",
+        study.capacity(),
+        "policy", "accuracy, %", "mean TTFT, ms", "median", "p90", "DRAM%", "SSD%");
+    for (Policy policy : study.results().keySet()) {
+      out.printf(Locale.ROOT, "%-22s %-20s %-22s %7.1f %7.1f   %5.0f %5.0f%n", policy.name(),
+          text(study.mean(policy, PolicyResult::accuracy), 100), text(study.mean(policy,
+              PolicyResult::ttftMillisMean), 1),
+          study.mean(policy, PolicyResult::ttftMillisMedian).value(),
+          study.mean(policy, PolicyResult::ttftMillisP90).value(), hits(study, policy, "dram"),
+          hits(study, policy, "ssd"));
+    }
+  }
+
+  private static double hits(Study study, Policy policy, String tier) {
+    return 100 * study.mean(policy, result -> result.hitTokenShareByTier().getOrDefault(tier, 0.0)).value();
+  }
+
+  private static String text(Interval interval, double factor) {
+    return String.format(Locale.ROOT, "%.1f [%.1f, %.1f]", factor * interval.value(), factor * interval.low(),
+        factor * interval.high());
+  }
+
+  private static void printDuels(PrintWriter out, Study study) {
+    out.printf("%nThe fastest utility policy at least as accurate, mean TTFT over that of the fixed one:%n");
+    for (Duel duel : study.duels()) {
+      out.printf(Locale.ROOT, "%-22s %-16s %s%n", duel.fixed().name(),
+          duel.tolerance() > 0 ? String.format(Locale.ROOT, "(within %.0f pts)", 100 * duel.tolerance()) : "",
+          text(duel));
+    }
+    List<Duel> lost = study.duels().stream().filter(Duel::lost).toList();
+    out.println(lost.isEmpty() ? "Utility loses nowhere." : "Utility loses against: " + String.join("; ",
+        lost.stream()
+            .map(duel -> duel.fixed().name() + (duel.utility().isEmpty() ? " (none as accurate)" : ""))
+            .toList()));
+  }
+
+  private static String text(Duel duel) {
+    return duel.utility()
+        .map(policy -> String.format(Locale.ROOT, "%.2f [%.2f, %.2f] by %s%s", duel.ratio().value(),
+            duel.ratio().low(), duel.ratio().high(), policy.name(),
+            duel.lost() ? ": LOSES" : duel.open() ? ": open" : ""))
+        .orElse("no utility policy is as accurate: LOSES");
+  }
+
+  void writeJson(File file) throws IOException {
+    List<Map<String, Object>> list = new ArrayList<>();
+    for (Study study : studies) {
+      Map<String, Object> fields = new LinkedHashMap<>();
+      fields.put("capacity", study.capacity());
+      fields.put("policies", study.results().keySet().stream().map(policy -> policy(study, policy)).toList());
+      fields.put("duels", study.duels().stream().map(StudyReport::duel).toList());
+      list.add(fields);
+    }
+    Map<String, Object> root = new LinkedHashMap<>();
+    root.put("throttle", throttle.toString());
+    root.put("studies", list);
+    new ObjectMapper().writerWithDefaultPrettyPrinter().writeValue(file, root);
+  }
+
+  private static Map<String, Object> policy(Study study, Policy policy) {
+    Map<String, Object> fields = new LinkedHashMap<>();
+    fields.put("name", policy.name());
+    fields.put("accuracy", study.mean(policy, PolicyResult::accuracy));
+    fields.put("ttftMillisMean", study.mean(policy, PolicyResult::ttftMillisMean));
+    fields.put("ttftMillisMedian", study.mean(policy, PolicyResult::ttftMillisMedian));
+    fields.put("ttftMillisP90", study.mean(policy, PolicyResult::ttftMillisP90));
+    fields.put("bySeed", study.results().get(policy));
+    return fields;
+  }
+
+  private static Map<String, Object> duel(Duel duel) {
+    Map<String, Object> fields = new LinkedHashMap<>();
+    fields.put("fixed", duel.fixed().name());
+    fields.put("tolerance", duel.tolerance());
+    fields.put("utility", duel.utility().map(Policy::name).orElse(null));
+    fields.put("ttftRatio", duel.ratio());
+    fields.put("lost", duel.lost());
+    return fields;
+  }
+}
