@@ -73,7 +73,6 @@ class BuilderTest extends EngineTest {
   }
 
   @Test
-<<<<<<< HEAD
   void segmentsAreAsLongAsChosen() {
     KvCache byTier = open(tier("dram", MEMORY, 16));
     assertEquals(Status.RESERVED, prompt(1, 6).store(byTier));
@@ -82,7 +81,9 @@ class BuilderTest extends EngineTest {
       assertEquals(Status.RESERVED, prompt(1, 6).store(chosen));
       assertEquals(1, chosen.stats().segments());
     }
-=======
+  }
+
+  @Test
   void refusesProbesThatCannotBeAskedAndShortfallsThatAreNone() {
     QualityProbe probe = (context, exact, lossy) -> OptionalDouble.empty();
     refused("milliseconds of the probe's timeout is 0, must be 1 to 9223372036854775807",
@@ -114,7 +115,6 @@ class BuilderTest extends EngineTest {
     refused("the policy has " + many.length + " candidates, at most " + most + " can be kept with an entry",
         () -> some().policy(new Scripted(many)).open());
     open(some().policy(new Scripted(Arrays.copyOf(many, most))));
->>>>>>> simu
   }
 
   @Test
