@@ -87,6 +87,12 @@ public final class LruPlacement implements PlacementPolicy {
     }
   }
 
+  /** Those that drop tokens: only then does the cache keep the scores that ranking them needs. */
+  @Override
+  public List<Encoding> candidates() {
+    return encodings.stream().filter(Encoding::dropsTokens).distinct().toList();
+  }
+
   @Override
   public Optional<Placement> admit(ChunkKey root, SegmentView parent, int chunks, long nowNanos) {
     return Optional.of(at(0));

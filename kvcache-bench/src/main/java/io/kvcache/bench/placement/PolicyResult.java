@@ -1,6 +1,5 @@
 package io.kvcache.bench.placement;
 
-import com.fasterxml.jackson.annotation.JsonIgnore;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -16,7 +15,7 @@ import java.util.Map;
  */
 public record PolicyResult(String name, double[] ttftMillis, int correct,
     Map<String, Double> hitTokenShareByTier,
-    @JsonIgnore List<PlacedContext> contexts) {
+    List<PlacedContext> contexts) {
   private static final double P90 = 0.9;
 
   /** Half of the requests took no longer. */

@@ -110,9 +110,14 @@ public final class Calibration {
       }
     }
 
-    DelayLine line() {
+    /**
+     * With one size alone, a medium is taken to be as quick by the byte as the guess, and the rest for fixed. What
+     * seems quicker than it is gets used and measured; what seems slower is left alone, and never put right.
+     */
+    DelayLine line(DelayLine guess) {
       if (Double.isInfinite(large)) {
-        return new DelayLine(small / SMALL_PART_BYTES, 0);
+        double slope = Math.min(small / SMALL_PART_BYTES, guess.secondsPerUnit());
+        return new DelayLine(slope, small - slope * SMALL_PART_BYTES);
       }
       double slope = Math.max(0, (large - small) / (LARGE_PART_BYTES - SMALL_PART_BYTES));
       double fixed = small - slope * SMALL_PART_BYTES;
@@ -146,11 +151,11 @@ public final class Calibration {
       if ((loads.small + stores.small) * NANOS * growth < left()) {
         entry(LARGE_PART_BYTES, largeParts);
       }
-      DelayLine load = loads.line();
-      DelayLine store = stores.line();
+      TierSeed guess = TierSeed.guess(tier.name(), addressable);
+      DelayLine load = loads.line(guess.load());
+      DelayLine store = stores.line(guess.store());
       boolean timePassed = load.seconds(LARGE_PART_BYTES) > 0 && store.seconds(LARGE_PART_BYTES) > 0;
-      return timePassed ? new TierSeed(tier.name(), load, store, true)
-          : TierSeed.guess(tier.name(), addressable);
+      return timePassed ? new TierSeed(tier.name(), load, store, true) : guess;
     }
 
     private long left() {

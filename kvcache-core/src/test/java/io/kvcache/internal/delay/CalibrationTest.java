@@ -193,6 +193,16 @@ class CalibrationTest {
     assertEmpty(medium, "after calibration");
   }
 
+  /** A tier that is taken for slower than it is would never be used, and so never be measured again. */
+  @Test
+  void timeOfASmallEntryAloneIsTakenForFixed() {
+    double seconds = BUDGET / 10 / 1e9;
+    TierSeed seed = seed(new TimedTier(medium(DISK), BUDGET / 10, 0));
+    assertEquals(seconds, seed.load().seconds(64 * 1024), 1e-9);
+    assertTrue(seed.load().seconds(4 << 20) < 2 * seconds, seed::toString);
+    assertTrue(seed.store().seconds(4 << 20) < 2 * seconds, seed::toString);
+  }
+
   @Test
   void measuresCodecs() {
     ManualClock time = new ManualClock();

@@ -1,0 +1,123 @@
+package io.kvcache.bench.placement;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.kvcache.DropMethod;
+import io.kvcache.Encoding;
+import io.kvcache.bench.Invocation;
+import io.kvcache.bench.placement.Bootstrap.Interval;
+import io.kvcache.bench.placement.Study.Duel;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** The study's arithmetic on made-up results, and the command on as little as possible. */
+class PlacementStudyTest {
+  @TempDir
+  private Path directory;
+
+  private static PolicyResult result(Policy policy, double millis, int correctOfFour) {
+    return new PolicyResult(policy.name(), new double[] {millis, millis, millis, millis}, correctOfFour,
+        Map.of("dram", 0.5, "ssd", 0.25), List.of());
+  }
+
+  @Test
+  void figuresOfAPolicyAreWhatTheySay() {
+    PolicyResult result =
+        new PolicyResult("a", new double[] {4, 1, 3, 2, 10}, 4, Map.of("dram", 0.5, "ssd", 0.25),
+            List.of());
+    assertEquals(3, result.ttftMillisMedian());
+    assertEquals(4, result.ttftMillisMean());
+    assertEquals(7.6, result.ttftMillisP90(), 1e-9);
+    assertEquals(0.8, result.accuracy());
+    assertEquals(0.75, result.hitTokenShare());
+  }
+
+  @Test
+  void utilityIsComparedWhereItIsAsAccurate() {
+    Policy raw = Policy.lru("raw");
+    Policy int4 = Policy.lru("int4");
+    Policy quick = Policy.utility(1);
+    Policy careful = Policy.utility(20);
+    Study study = new Study("0.1/0.2");
+    for (int seed = 0; seed < 3; seed++) {
+      study.add(raw, result(raw, 100 + seed, 4));
+      study.add(int4, result(int4, 30, 3));
+      study.add(quick, result(quick, 10, 2));
+      study.add(careful, result(careful, 40, 4));
+    }
+    List<Duel> duels = study.duels();
+    assertEquals(List.of(raw, raw, int4), duels.stream().map(Duel::fixed).toList());
+    assertEquals(careful, duels.getFirst().utility().orElseThrow(), "the quick one is less accurate");
+    assertEquals(40 / 101.0, duels.getFirst().ratio().value(), 1e-9);
+    assertFalse(duels.getFirst().lost());
+    assertEquals(Study.RAW_TOLERANCE, duels.get(1).tolerance());
+    assertTrue(duels.getLast().lost(), "40 ms are more than 30");
+    Interval wide = study.mean(raw, PolicyResult::ttftMillisMean);
+    assertEquals(101, wide.value());
+    assertTrue(wide.low() >= 100 && wide.low() < 101 && wide.high() > 101 && wide.high() <= 102,
+        wide::toString);
+  }
+
+  @Test
+  void aFixedPolicyThatNoneIsAsAccurateAsWins() {
+    Policy raw = Policy.lru("raw");
+    Policy quick = Policy.utility(1);
+    Study study = new Study("0.1/0.2");
+    study.add(raw, result(raw, 100, 4));
+    study.add(quick, result(quick, 10, 2));
+    assertTrue(study.duels().stream().allMatch(duel -> duel.lost() && duel.utility().isEmpty()));
+  }
+
+  @Test
+  void encodingsAreNamedAsTheyAreRead() {
+    Encoding quantized = EncodingNames.parse("h2o-30+int4");
+    assertEquals(DropMethod.H2O, quantized.dropping());
+    assertEquals(30, quantized.retainedPercent());
+    for (String name : List.of("raw", "lz4", "int8", "int4", "keydiff-50", "h2o-30+int4",
+        "expected-10+int8")) {
+      assertEquals(name, EncodingNames.nameOf(EncodingNames.parse(name)));
+    }
+    for (String bad : List.of("", "int5", "h2o", "h2o-", "h2o-x", "h2o-0", "none-50", "h2o-30+int5",
+        "+int4")) {
+      assertThrows(IllegalArgumentException.class, () -> EncodingNames.parse(bad), bad);
+    }
+  }
+
+  @Test
+  void theCommandReportsEveryPolicy() throws IOException {
+    Path json = directory.resolve("study.json");
+    Invocation bench = new Invocation();
+    int exit =
+        bench.run("placement-study", "--seeds", "2", "--documents", "3", "--requests", "3", "--training", "1",
+            "--fixed", "raw,h2o-50+int4", "--alphas", "2", "--throttle", "off", "--json", json.toString());
+    assertEquals(0, exit, bench::err);
+    JsonNode study = new ObjectMapper().readTree(json.toFile()).get("studies").get(0);
+    assertEquals(4, study.get("policies").size());
+    for (JsonNode policy : study.get("policies")) {
+      assertEquals(2, policy.get("bySeed").size());
+      double accuracy = policy.get("accuracy").get("value").asDouble();
+      assertTrue(accuracy >= 0 && accuracy <= 1, policy::toString);
+    }
+    assertEquals(4, study.get("duels").size(), "raw twice");
+    assertTrue(bench.out().contains("Utility loses"), bench::out);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"--fixed,int5", "--alphas,-1", "--capacities,0.1", "--seeds,0", "--throttle,warp"})
+  void badOptionsAreClearErrors(String option, String value) {
+    Invocation bench = new Invocation();
+    assertEquals(2, bench.run("placement-study", option, value), bench::err);
+    assertTrue(bench.err().contains(value), bench::err);
+  }
+}
