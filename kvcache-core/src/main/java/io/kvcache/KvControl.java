@@ -17,7 +17,7 @@ public interface KvControl {
    * QualityProbe} where there is one, else by an estimate from keys and values. To be called when the engine has
    * nothing better to do: it takes the engine's time.
    *
-   * @param budget how long it may take; a probe that runs longer is given up
+   * @param budget how long it may take; no call of the probe, nor estimate, is begun after that
    */
   Profiling profile(Duration budget);
 

@@ -5,7 +5,7 @@ import java.util.OptionalDouble;
 /**
  * Measures how good answers about a context are when part of its KV is lossy: the engine's callback, since only it can
  * answer. Called by {@link KvControl#profile}, one call at a time, on a thread of the cache; the cache waits for a call
- * no longer than its budget allows, and interrupts it then.
+ * no longer than the timeout the probe was given with, and interrupts it then.
  */
 public interface QualityProbe {
   /**

@@ -2,20 +2,26 @@ package io.kvcache.bench;
 
 import io.kvcache.AcquireOptions;
 import io.kvcache.DType;
+import io.kvcache.DropMethod;
+import io.kvcache.Encoding;
 import io.kvcache.KvCache;
 import io.kvcache.KvLayout;
 import io.kvcache.KvLease;
 import io.kvcache.KvReservation;
 import io.kvcache.Namespace;
+import io.kvcache.QualityProbe;
 import io.kvcache.StoreOptions;
 import io.kvcache.Tokens;
 import io.kvcache.compress.Compressors;
 import io.kvcache.placement.LruPlacement;
+import io.kvcache.placement.UtilityPlacement;
 import io.kvcache.tiers.DramTier;
 import io.kvcache.tiers.SsdTier;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
 
 /** The example of README.md, where a test finds it again word for word. */
 final class ReadmeExample {
@@ -29,6 +35,26 @@ final class ReadmeExample {
   }
 
   private ReadmeExample() {}
+
+  static KvCache deciding(KvLayout layout, Path directory, QualityProbe probe) throws IOException {
+    Encoding int4 = Encoding.of(Compressors.int4().codec());
+    return KvCache.builder(layout)
+        .tier(DramTier.open(8L << 30))
+        .tier(SsdTier.builder(directory, 100L << 30).open())
+        .compressors(Compressors.lz4(), Compressors.int4())
+        .policy(UtilityPlacement.builder()
+            .alpha(5) // seconds of waiting that the whole quality of an answer is worth
+            .lossless(Compressors.lz4().codec())
+            .candidates(List.of(int4, int4.keeping(DropMethod.KEYDIFF, 50), int4.keeping(DropMethod.H2O, 30)))
+            .build())
+        .probe(probe, Duration.ofSeconds(10)) // without one, quality is estimated from keys and values
+        .open();
+  }
+
+  static void whenIdle(KvCache cache, Namespace model, Tokens tokens) {
+    cache.control().profile(Duration.ofSeconds(1)); // measures what lossy encodings do to answers
+    System.out.println(cache.control().explain(model, tokens));
+  }
 
   static void serve(Path directory, int[] prompt, Engine engine) throws IOException {
     KvLayout layout = KvLayout.uniform(32, 8, 128, DType.BF16).withChunkTokens(256);

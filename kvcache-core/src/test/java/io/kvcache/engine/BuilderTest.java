@@ -5,17 +5,25 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.kvcache.AcquireOptions;
+import io.kvcache.DropMethod;
+import io.kvcache.Encoding;
 import io.kvcache.KvCache;
 import io.kvcache.KvCacheBuilder;
 import io.kvcache.KvLayout;
 import io.kvcache.KvReservation.Status;
+import io.kvcache.LayerSpec;
 import io.kvcache.Namespace;
+import io.kvcache.QualityProbe;
 import io.kvcache.StoreOptions;
 import io.kvcache.Tokens;
+import io.kvcache.internal.frame.EntryNote;
 import io.kvcache.placement.LruPlacement;
 import io.kvcache.testkit.MemoryTier;
 import io.kvcache.testkit.TrailingZerosCompressor;
 import java.time.Duration;
+import java.util.Arrays;
+import java.util.List;
+import java.util.OptionalDouble;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -73,6 +81,40 @@ class BuilderTest extends EngineTest {
       assertEquals(Status.RESERVED, prompt(1, 6).store(chosen));
       assertEquals(1, chosen.stats().segments());
     }
+  }
+
+  @Test
+  void refusesProbesThatCannotBeAskedAndShortfallsThatAreNone() {
+    QualityProbe probe = (context, exact, lossy) -> OptionalDouble.empty();
+    refused("milliseconds of the probe's timeout is 0, must be 1 to 9223372036854775807",
+        () -> some().probe(probe, Duration.ofNanos(999_999)));
+    assertThrows(NullPointerException.class, () -> some().probe(null, Duration.ofSeconds(1)));
+    for (double bad : new double[] {-0.01, 1.01, Double.NaN}) {
+      refused("reprofileBelow is " + bad + ", must be 0 to 1", () -> some().reprofileBelow(bad));
+    }
+    some().reprofileBelow(0).reprofileBelow(1).probe(probe, Duration.ofMillis(1));
+  }
+
+  @Test
+  void refusesCandidatesThatCannotBeStored() {
+    Encoding unknown = Encoding.of(7);
+    refused("the cache cannot store the candidate " + unknown,
+        () -> some().policy(new Scripted(unknown)).open());
+    KvLayout opaque = new KvLayout(List.of(LayerSpec.opaque(64)), 16);
+    Encoding dropping = Encoding.RAW.keeping(DropMethod.KNORM, 50);
+    refused("the cache cannot store the candidate " + dropping,
+        () -> KvCache.builder(opaque).tier(tier("dram", MEMORY, 4)).policy(new Scripted(dropping)).open());
+  }
+
+  /** Each takes four bytes of an entry's note. */
+  @Test
+  void refusesMoreCandidatesThanANoteHolds() {
+    int most = EntryNote.MAX_CANDIDATES;
+    Encoding[] many = new Encoding[most + 1];
+    Arrays.setAll(many, at -> Encoding.RAW.keeping(DropMethod.KNORM, 1 + at % 99));
+    refused("the policy has " + many.length + " candidates, at most " + most + " can be kept with an entry",
+        () -> some().policy(new Scripted(many)).open());
+    open(some().policy(new Scripted(Arrays.copyOf(many, most))));
   }
 
   @Test

@@ -134,6 +134,24 @@ class ProfileTest extends EngineTest {
     assertEquals(new Profiling(1, 0), third.control().profile(LONG));
   }
 
+  /** Seven chunks of which each is all there is to lose, measured apart and found again as one segment. */
+  @Test
+  void lossesThatAreMergedStayReadable() throws Exception {
+    MemoryTier ssd = tier("ssd", DISK, 90);
+    KvCache cache = cacheOn(always(0), tier("dram", MEMORY, 8), ssd);
+    prompt(1, 7).store(cache);
+    cache.control().profile(LONG);
+    cache.flush();
+    close(ssd);
+    for (int restart = 0; restart < 3; restart++) {
+      ssd = checked(ssd.reopen());
+      KvCache again = cacheOn(always(0), ssd);
+      assertEquals(7, prompt(1, 7).find(again), "restart " + restart);
+      again.flush();
+      close(ssd);
+    }
+  }
+
   /** Losses of the segments of a path add up; where there is too much of it the path ends. */
   @Test
   void aPathIsCutWhereItHasLostTooMuch() {

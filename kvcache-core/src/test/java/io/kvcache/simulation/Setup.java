@@ -163,6 +163,14 @@ record Setup(
         crashing, mutation);
   }
 
+  /** With this compressor in place of the one of the same number. */
+  Setup replacing(Compressor compressor) {
+    List<Compressor> others = compressors.stream()
+        .map(each -> each.codec() == compressor.codec() ? compressor : each).toList();
+    return new Setup(layout, prompts, tiers, encodings, others, policy, choices, roomy, faulty, crashing,
+        mutation);
+  }
+
   /** With every durable tier broken like this. */
   Setup withMutation(UnaryOperator<Tier> breakTier) {
     return new Setup(layout, prompts, tiers, encodings, compressors, policy, choices, roomy, faulty, crashing,

@@ -14,6 +14,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Collection;
 import java.util.SplittableRandom;
+import java.util.function.Function;
 import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.Test;
 
@@ -37,11 +38,21 @@ class SimulationControlTest {
     assertNoticed(setup -> setup.withMutation(NeverFlushes::new), "promised were");
   }
 
+  @Test
+  void noticesKeptRowsThatAreSwapped() {
+    assertNoticed(Setup::ofAnyPolicy, setup -> setup.replacing(new SwapsKeptRows()), "wrong byte");
+  }
+
   private static void assertNoticed(UnaryOperator<Setup> breakIt, String complaint) {
+    assertNoticed(Setup::of, breakIt, complaint);
+  }
+
+  private static void assertNoticed(Function<SplittableRandom, Setup> draw, UnaryOperator<Setup> breakIt,
+      String complaint) {
     StringBuilder heard = new StringBuilder();
     for (long seed = 1; seed <= SEEDS && !heard.toString().contains(complaint); seed++) {
       try {
-        new Simulation(breakIt.apply(Setup.of(new SplittableRandom(seed))), seed).run(OPERATIONS);
+        new Simulation(breakIt.apply(draw.apply(new SplittableRandom(seed))), seed).run(OPERATIONS);
       } catch (AssertionError noticed) {
         heard.append(noticed.getMessage()).append('\n');
       }
@@ -68,6 +79,22 @@ class SimulationControlTest {
     @Override
     public void flush() {
       // What is lost with the power is what this test is about.
+    }
+  }
+
+  /** Mixes up the first two rows where a chunk has fewer than all. */
+  private static final class SwapsKeptRows extends TrailingZerosCompressor {
+    @Override
+    public long compress(KvShape shape, MemorySegment source, MemorySegment target) {
+      long rowBytes = shape.bytes() / shape.tokens();
+      MemorySegment rows = source;
+      if (shape.tokens() > 1 && shape.tokens() < 16) {
+        byte[] swapped = source.toArray(ValueLayout.JAVA_BYTE);
+        rows = MemorySegment.ofArray(swapped);
+        MemorySegment.copy(source, 0, rows, rowBytes, rowBytes);
+        MemorySegment.copy(source, rowBytes, rows, 0, rowBytes);
+      }
+      return super.compress(shape, rows, target);
     }
   }
 

@@ -211,7 +211,7 @@ public final class CacheEngine implements KvCache {
     }
     Reservation reservation;
     try {
-      reservation = new Reservation(shared, claim);
+      reservation = new Reservation(shared, claim, migrator::wake);
     } catch (RuntimeException badPlacement) {
       shared.inventory.unclaim(claim);
       throw badPlacement;

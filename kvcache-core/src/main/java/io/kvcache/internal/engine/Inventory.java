@@ -3,7 +3,6 @@ package io.kvcache.internal.engine;
 import io.kvcache.ChunkKey;
 import io.kvcache.TokenScores;
 import io.kvcache.internal.engine.Recovery.Recovered;
-import io.kvcache.internal.frame.EntryNote;
 import io.kvcache.internal.frame.EntryNote.Profile;
 import io.kvcache.internal.tree.Position;
 import io.kvcache.internal.tree.PrefixTree;

@@ -171,8 +171,8 @@ final class Lease implements KvLease {
     requireOpen();
     int part = shared.plan.partOf(layer);
     boolean again = layer + 1 < shared.plan.layers() && shared.plan.partOf(layer + 1) == part;
-    loads.turnTo(part, from, to);
     Tally tally = new Tally();
+    loads.turnTo(part, from, to);
     for (int chunk = from; chunk < Math.min(to, usable); chunk++) {
       if (deadline.expired() || shared.closed() || !take(chunk, part, to, step, tally)) {
         usable = chunk;
@@ -187,7 +187,8 @@ final class Lease implements KvLease {
   private final class Tally {
     private Source alike;
     private long bytes;
-    private long start;
+    /** Waiting for buffers and for the first loads is part of it. */
+    private long start = shared.runtime.nanoTime().getAsLong();
 
     void add(long stored) {
       bytes += stored;
@@ -195,9 +196,11 @@ final class Lease implements KvLease {
 
     void turnTo(Source source) {
       if (alike == null || !alike(alike.stored(), source.stored())) {
-        close();
+        if (alike != null) {
+          close();
+          start = shared.runtime.nanoTime().getAsLong();
+        }
         alike = source;
-        start = shared.runtime.nanoTime().getAsLong();
       }
     }
 

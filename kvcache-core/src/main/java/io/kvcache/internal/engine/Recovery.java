@@ -72,10 +72,13 @@ final class Recovery {
 
   private static float[] mean(List<float[]> all) {
     float[] mean = new float[all.getFirst().length];
-    for (float[] losses : all) {
-      for (int candidate = 0; candidate < mean.length; candidate++) {
-        mean[candidate] += losses[candidate] / all.size();
+    for (int candidate = 0; candidate < mean.length; candidate++) {
+      double sum = 0;
+      for (float[] losses : all) {
+        sum += losses[candidate];
       }
+      // Rounding must not make it more than all: a note with such a loss is not read again.
+      mean[candidate] = Math.min(1, (float) (sum / all.size()));
     }
     return mean;
   }

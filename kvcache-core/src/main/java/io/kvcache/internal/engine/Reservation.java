@@ -30,6 +30,7 @@ import java.util.stream.LongStream;
 final class Reservation implements KvReservation {
   private final Resources shared;
   private final Claim claim;
+  private final Runnable afterwards;
   private final TierHandle tier;
   private final Encoding encoding;
   private final Compressor compressor;
@@ -40,9 +41,14 @@ final class Reservation implements KvReservation {
   private boolean lacksRoom;
   private boolean over;
 
-  /** A claim to be filled. */
-  Reservation(Resources shared, Claim claim) {
+  /**
+   * A claim to be filled.
+   *
+   * @param afterwards run once its chunks are visible, when the policy wants something done with them
+   */
+  Reservation(Resources shared, Claim claim, Runnable afterwards) {
     this.shared = shared;
+    this.afterwards = afterwards;
     this.claim = claim;
     Placement placement = claim.placement().orElseThrow();
     this.tier = shared.tiers.get(placement.tier());
@@ -225,6 +231,9 @@ final class Reservation implements KvReservation {
       published = stored != null && shared.inventory.publish(claim, stored);
       if (published) {
         told(stored);
+        if (shared.inventory.wishesWaiting()) {
+          afterwards.run();
+        }
       }
     } finally {
       if (!published) {
