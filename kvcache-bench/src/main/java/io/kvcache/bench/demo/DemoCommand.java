@@ -63,7 +63,7 @@ public final class DemoCommand implements Callable<Integer> {
       description = "Where the disk tier lies; kept afterwards. Default: a temporary directory, deleted.")
   private Path directory;
 
-  @Option(names = "--requests", paramLabel = "N", defaultValue = "60",
+  @Option(names = "--requests", paramLabel = "N", defaultValue = "40",
       description = "Requests of each policy that is compared, after as many to warm up; 0 compares none. Default:"
           + " ${DEFAULT-VALUE}.")
   private int requests;

@@ -63,7 +63,7 @@ public final class PlacementStudyCommand implements Callable<Integer> {
       description = "Exponent of the documents' popularity. Default: ${DEFAULT-VALUE}.")
   private double zipf;
 
-  @Option(names = "--capacities", paramLabel = "DRAM/SSD", split = ",", defaultValue = "0.06/0.15",
+  @Option(names = "--capacities", paramLabel = "DRAM/SSD", split = ",", defaultValue = "0.08/0.15",
       description = "Capacities of the tiers, as shares of the raw KV. Default: ${DEFAULT-VALUE}.")
   private List<String> capacities;
 
@@ -178,7 +178,7 @@ public final class PlacementStudyCommand implements Callable<Integer> {
     } catch (NumberFormatException | IndexOutOfBoundsException malformed) {
       // said below, in the same words
     }
-    throw new IllegalArgumentException("'" + study.capacity() + "' is not two shares such as 0.06/0.15");
+    throw new IllegalArgumentException("'" + study.capacity() + "' is not two shares such as 0.08/0.15");
   }
 
   private void requireBetween(String option, int value) {

@@ -36,7 +36,7 @@ import java.util.List;
 public final class CachedModel implements AutoCloseable {
   /** Small, because the documents are: what lies behind the last full chunk has to be computed again. */
   private static final int CHUNK_TOKENS = 64;
-  private static final Duration WAIT_FOR_ROOM = Duration.ofSeconds(10);
+  private static final Duration WAIT_FOR_ROOM = Duration.ofSeconds(5);
   /** More than any question has, and its answer. */
   private static final int ROOM_FOR_QUESTION = 64;
 

@@ -51,7 +51,8 @@ class DemoCommandTest {
 
   @Test
   void policiesAreComparedWherePlacementHasToChoose() throws IOException {
-    JsonNode result = demo("--documents", "4", "--questions", "1", "--requests", "6", "--throttle", "400,100");
+    JsonNode result =
+        demo("--documents", "4", "--questions", "1", "--requests", "6", "--throttle", "400,100");
     assertEquals("DRAM held to 400 MB/s, SSD to 100 MB/s", result.get("throttle").asText());
     for (String list : List.of("policies", "policiesUnthrottled")) {
       List<String> names = new ArrayList<>();
@@ -71,7 +72,7 @@ class DemoCommandTest {
         assertEquals(names.getLast().equals("no cache"), policy.get("hitTokenShareByTier").isEmpty());
       }
       assertEquals("no cache", names.getFirst(), list);
-      assertTrue(names.containsAll(List.of("LRU raw", "LRU int8", "LRU int4")), names::toString);
+      assertTrue(names.containsAll(List.of("LRU raw", "LRU int4")), names::toString);
       assertTrue(names.getLast().startsWith("utility"), names::toString);
     }
     int stored = 0;
