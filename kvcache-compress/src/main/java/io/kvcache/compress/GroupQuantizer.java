@@ -116,6 +116,16 @@ final class GroupQuantizer implements Compressor {
   }
 
   @Override
+  public long usualStoredBytes(KvShape shape) {
+    GroupPlan plan = plan(shape, group);
+    long bytes = plan.blocks();
+    for (int block = 0; block < plan.blocks(); block++) {
+      bytes += Math.min(plan.quantizedBytes(plan.rows(block)), plan.rawBytes(plan.rows(block)));
+    }
+    return bytes;
+  }
+
+  @Override
   public long compress(KvShape shape, MemorySegment source, MemorySegment target) {
     GroupPlan plan = plan(shape, group);
     Segments.requireRoom(shape, source, target, maxStoredBytes(shape));

@@ -35,6 +35,14 @@ public interface Compressor {
   long maxStoredBytes(KvShape shape);
 
   /**
+   * What {@link #compress} writes for ordinary content, in bytes, as far as that is known without it: decisions rest on
+   * this until something was stored.
+   */
+  default long usualStoredBytes(KvShape shape) {
+    return maxStoredBytes(shape);
+  }
+
+  /**
    * Encodes a half.
    *
    * @param source exactly {@code shape.bytes()} bytes, rows in order

@@ -132,7 +132,7 @@ public final class Codecs implements Codings {
     for (LayerSpec layer : layout.layers()) {
       for (KvHalf half : KvHalf.values()) {
         KvShape shape = layer.shape(half, layout.chunkTokens());
-        bytes += shape.bytes() == 0 ? 0 : compressor.maxStoredBytes(shape) * encoding.retainedFraction();
+        bytes += shape.bytes() == 0 ? 0 : compressor.usualStoredBytes(shape) * encoding.retainedFraction();
       }
     }
     return (long) Math.ceil(bytes);
