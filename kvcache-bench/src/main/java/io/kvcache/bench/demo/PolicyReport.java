@@ -55,7 +55,9 @@ final class PolicyReport {
   }
 
   private void printContexts(PrintWriter out) {
-    List<PlacedContext> contexts = new ArrayList<>(outcome.utility().contexts());
+    List<PlacedContext> contexts =
+        new ArrayList<>(outcome.utility().contexts().stream().filter(PlacedContext::stored).toList());
+    int absent = outcome.utility().contexts().size() - contexts.size();
     contexts.sort(Comparator.comparingDouble(PlacedContext::frequency).reversed()
         .thenComparingInt(PlacedContext::document));
     out.printf(
@@ -66,9 +68,8 @@ final class PolicyReport {
           context.tokens(), context.frequency(), context.method(), context.rate(), context.tier(),
           context.quality(), context.utility(), context.choice());
     }
-    if (contexts.size() > MOST_CONTEXTS) {
-      out.printf("and %d more%n", contexts.size() - MOST_CONTEXTS);
-    }
+    out.printf("%d more are stored, %d are not: nobody asked, or they were turned away or made room.%n",
+        Math.max(0, contexts.size() - MOST_CONTEXTS), absent);
   }
 
   /** Adds what the JSON says of it. */

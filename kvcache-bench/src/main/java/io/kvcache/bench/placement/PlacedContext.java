@@ -25,6 +25,11 @@ public record PlacedContext(int document, String kind, int tokens, String method
     double quality, double frequency, double utility, String choice, String reason) {
   private static final String NONE = "none";
 
+  /** Whether anything is stored of it. */
+  public boolean stored() {
+    return frequency > 0 || !tier.equals(NONE);
+  }
+
   /** A document that nothing is stored of. */
   static PlacedContext absent(int document, String kind, int tokens) {
     String choice = "not stored: turned away, or made room";
@@ -37,7 +42,7 @@ public record PlacedContext(int document, String kind, int tokens, String method
     Option present = options.stream().filter(Option::present).findFirst().orElse(null);
     if (present == null) {
       return new PlacedContext(document, kind, segment.tokens(), NONE, 0, NONE, 1, segment.frequency(), 0,
-          segment.reason(), segment.reason());
+          "stored in part, or on the move", segment.reason());
     }
     return new PlacedContext(document, kind, segment.tokens(), present.encoding(),
         (double) present.storedBytes() / (segment.tokens() * tokenBytes), present.tier(), present.quality(),
