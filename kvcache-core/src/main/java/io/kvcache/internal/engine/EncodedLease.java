@@ -24,7 +24,7 @@ final class EncodedLease implements KvLease {
   private static final String NOWHERE = "none";
 
   private final Resources shared;
-  private final Lease base;
+  private final ContextRows base;
   private final List<ChunkKey> keys;
   private final int from;
   private final int to;
@@ -38,7 +38,7 @@ final class EncodedLease implements KvLease {
    * @param keys of the context's chunks
    * @param trial how they are encoded
    */
-  EncodedLease(Resources shared, Lease base, List<ChunkKey> keys, int from, int to, Trial trial) {
+  EncodedLease(Resources shared, ContextRows base, List<ChunkKey> keys, int from, int to, Trial trial) {
     this.shared = shared;
     this.base = base;
     this.keys = keys;
@@ -48,7 +48,7 @@ final class EncodedLease implements KvLease {
   }
 
   /** The context as it is, which a reader can lose like any other of these. */
-  static EncodedLease asIs(Resources shared, Lease base) {
+  static EncodedLease asIs(Resources shared, ContextRows base) {
     return new EncodedLease(shared, base, List.of(), 0, 0, new Trial(shared, Encoding.RAW, Map.of()));
   }
 

@@ -72,7 +72,7 @@ final class Flusher {
 
   /** Most recently used first: when not everything fits, what goes first is what is needed soonest. */
   private void copyDown(TierHandle target) {
-    List<Candidate> candidates = shared.inventory.collect(
+    List<Candidate> candidates = shared.inventory.insights().collect(
         segment -> new Candidate(segment, segment.lastUseNanos(), segment.firstChunk()));
     candidates.sort(Comparator.comparingLong((Candidate candidate) -> -candidate.lastUse)
         .thenComparingInt(Candidate::firstChunk));
@@ -91,7 +91,7 @@ final class Flusher {
   private Map<EntryId, byte[]> notes(TierHandle tier) {
     long nowMillis = shared.runtime.wallClock().millis();
     Map<EntryId, byte[]> notes = new HashMap<>();
-    for (Segment segment : shared.inventory.collect(each -> each)) {
+    for (Segment segment : shared.inventory.insights().collect(each -> each)) {
       for (Resident chunk : shared.inventory.residentsOf(segment)) {
         for (Stored stored : chunk.stored()) {
           if (stored.tier() == tier.index) {
@@ -107,7 +107,7 @@ final class Flusher {
   private Flushed count() {
     long durable = 0;
     long all = 0;
-    for (Segment segment : shared.inventory.collect(each -> each)) {
+    for (Segment segment : shared.inventory.insights().collect(each -> each)) {
       for (Resident chunk : shared.inventory.residentsOf(segment)) {
         // An encoding this cache has no compressor for is none that anyone could read.
         List<Stored> readable = chunk.stored().stream()

@@ -25,6 +25,7 @@ import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BiFunction;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import java.util.function.LongSupplier;
 import java.util.function.Predicate;
 
@@ -210,5 +211,14 @@ final class Insights {
 
   long chunks() {
     return monitor.locked(tree::chunks);
+  }
+
+  /** Something computed from all segments, a parent before its children. */
+  <T> List<T> collect(Function<Segment, T> each) {
+    return monitor.locked(() -> {
+      List<T> all = new ArrayList<>();
+      tree.forEach(segment -> all.add(each.apply(segment)));
+      return all;
+    });
   }
 }

@@ -24,7 +24,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.BooleanSupplier;
-import java.util.function.Function;
 import java.util.function.LongSupplier;
 import java.util.function.Predicate;
 
@@ -443,6 +442,17 @@ final class Inventory extends Monitor {
     });
   }
 
+  /** Keeps a wish that could not be carried out because the segment is being read; the next wake tries again. */
+  void postpone(Move move) {
+    locked(() -> {
+      Segment segment = (Segment) move.segment();
+      if (segment.leased() && !segment.detached()) {
+        wishes.add(move);
+      }
+      return null;
+    });
+  }
+
   boolean wishesWaiting() {
     return locked(() -> !wishes.isEmpty());
   }
@@ -521,15 +531,6 @@ final class Inventory extends Monitor {
       unsettled.add(id);
       tiers.forEach(tier -> tier.departs(id));
     }
-  }
-
-  /** Something computed from all segments, a parent before its children. */
-  <T> List<T> collect(Function<Segment, T> each) {
-    return locked(() -> {
-      List<T> all = new ArrayList<>();
-      tree.forEach(segment -> all.add(each.apply(segment)));
-      return all;
-    });
   }
 
   /** Rebuilds the tree from what durable tiers hold; called before anything else. */

@@ -74,7 +74,9 @@ final class Migrator {
       }
     }
     for (Move move : shared.inventory.takeWishes()) {
-      carryOut(move, 0, true);
+      if (!carryOut(move, 0, true)) {
+        shared.inventory.postpone(move);
+      }
     }
     for (int tier = 0; tier + 1 < shared.tiers.size(); tier++) {
       relieve(shared.tiers.get(tier));

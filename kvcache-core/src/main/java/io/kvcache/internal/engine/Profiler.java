@@ -1,6 +1,7 @@
 package io.kvcache.internal.engine;
 
 import io.kvcache.ChunkKey;
+import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
 import io.kvcache.KvControl.Profiling;
 import io.kvcache.KvHalf;
@@ -18,6 +19,7 @@ import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.locks.ReentrantLock;
@@ -98,14 +100,15 @@ final class Profiler {
       work.next = candidates().size();
       return false;
     }
-    try (Lease lease = new Lease(shared, context.chunks(), Deadline.never(), false)) {
-      Estimates estimates = new Estimates(lease, context);
+    try (ContextRows rows =
+        new ContextRows(shared, new Lease(shared, context.chunks(), Deadline.never(), false))) {
+      Trials trials = new Trials(rows, context);
       while (work.next < candidates().size()) {
         if (deadline.expired() || shared.closed()) {
           return false;
         }
-        double quality = quality(work, lease, context, candidates().get(work.next), estimates);
-        if (lease.tokens() < context.to() * shared.plan.layout().chunkTokens()) {
+        double quality = trials.quality(work.segment.root(), candidates().get(work.next));
+        if (rows.tokens() < context.to() * shared.plan.layout().chunkTokens()) {
           // What could not be read was left out of it, or was missing from the start.
           work.next = candidates().size();
           return false;
@@ -116,35 +119,41 @@ final class Profiler {
     return shared.inventory.insights().profiled(work.segment, work.chunks, work.lossPerChunk);
   }
 
-  private double quality(Work work, Lease lease, Context context, Encoding encoding, Estimates estimates) {
-    Map<ChunkKey, Kept> kept = Map.of();
-    if (encoding.dropsTokens()) {
-      List<Pruner.Exact> exact = context.chunks().subList(context.from(), context.to()).stream()
-          .map(found -> new Pruner.Exact(found.position(), found.key(), found.stored())).toList();
-      kept = pruner.choose(exact, encoding);
-      if (kept.isEmpty()) {
-        return 0; // it cannot be encoded so
-      }
-    }
-    Trial trial = new Trial(shared, encoding, kept);
-    List<ChunkKey> keys = context.chunks().stream().map(Found::key).toList();
-    return probe.ask(work.segment.root(), keys.getLast(), EncodedLease.asIs(shared, lease),
-        new EncodedLease(shared, lease, keys, context.from(), context.to(), trial))
-        .orElseGet(() -> estimates.of(trial));
-  }
-
-  /** Estimates for one segment; what they need of its exact KV is read once, when the first is wanted. */
-  private final class Estimates {
-    private final Lease lease;
-    private final Context context;
+  /** What is tried on one segment; what several encodings need of its exact KV is read and ranked once. */
+  private final class Trials {
+    private final ContextRows context;
+    private final List<ChunkKey> keys;
+    private final int from;
+    private final int to;
+    private final List<Pruner.Exact> exact;
+    private final Map<DropMethod, float[][][]> rankings = new EnumMap<>(DropMethod.class);
     private AttentionFidelity fidelity;
 
-    Estimates(Lease lease, Context context) {
-      this.lease = lease;
-      this.context = context;
+    Trials(ContextRows rows, Context chunks) {
+      this.context = rows;
+      this.keys = chunks.chunks().stream().map(Found::key).toList();
+      this.from = chunks.from();
+      this.to = chunks.to();
+      this.exact = chunks.chunks().subList(from, to).stream()
+          .map(found -> new Pruner.Exact(found.position(), found.key(), found.stored())).toList();
     }
 
-    double of(Trial trial) {
+    double quality(ChunkKey root, Encoding encoding) {
+      Map<ChunkKey, Kept> kept = Map.of();
+      if (encoding.dropsTokens()) {
+        float[][][] ranking =
+            rankings.computeIfAbsent(encoding.dropping(), method -> pruner.rank(exact, method));
+        kept = pruner.select(exact, ranking, encoding.retainedPercent());
+        if (kept.isEmpty()) {
+          return 0; // it cannot be encoded so
+        }
+      }
+      Trial trial = new Trial(shared, encoding, kept);
+      return probe.ask(root, keys.getLast(), EncodedLease.asIs(shared, context),
+          new EncodedLease(shared, context, keys, from, to, trial)).orElseGet(() -> estimate(trial));
+    }
+
+    private double estimate(Trial trial) {
       KvLayout layout = shared.plan.layout();
       if (!AttentionFidelity.supports(layout)) {
         return shared.codecs.nominalQuality(trial.encoding());
@@ -163,15 +172,15 @@ final class Profiler {
         MemorySegment[] all = new MemorySegment[2];
         for (KvHalf each : KvHalf.values()) {
           // The lease may shrink meanwhile; what was measured then is not used.
-          long tokens = (long) context.chunks().size() * shared.plan.layout().chunkTokens();
+          long tokens = (long) keys.size() * shared.plan.layout().chunkTokens();
           all[each.ordinal()] = arena.allocate(tokens * spec.rowBytes(each), 64);
         }
-        lease.read(layer, all[0], all[1]);
+        context.read(layer, all[0], all[1]);
         long bytes = (long) shared.plan.layout().chunkTokens() * spec.rowBytes(half);
         List<MemorySegment> chunks = new ArrayList<>();
-        for (int chunk = context.from(); chunk < context.to(); chunk++) {
+        for (int chunk = from; chunk < to; chunk++) {
           MemorySegment dense = all[half.ordinal()].asSlice(chunk * bytes, bytes);
-          chunks.add(trial.rows(arena, context.chunks().get(chunk).key(), layer, half, dense));
+          chunks.add(trial.rows(arena, keys.get(chunk), layer, half, dense));
         }
         return chunks;
       };

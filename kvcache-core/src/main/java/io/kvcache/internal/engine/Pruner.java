@@ -53,18 +53,21 @@ final class Pruner {
         }
       }
     }
-    return choose(exact, encoding);
+    return select(exact, rank(exact, encoding.dropping()), encoding.retainedPercent());
   }
 
-  /** The kept tokens of consecutive chunks; empty as above. */
-  Map<ChunkKey, Kept> choose(List<Exact> exact, Encoding encoding) {
-    if (exact.isEmpty()) {
+  /**
+   * The kept tokens of consecutive chunks; empty where there are none.
+   *
+   * @param scores what {@link #rank} gave, by which any share can be selected
+   */
+  Map<ChunkKey, Kept> select(List<Exact> exact, float[][][] scores, int retainedPercent) {
+    if (exact.isEmpty() || scores == null) {
       return Map.of();
     }
-    long[][][][] selected =
-        encoding.dropping().needsScores() ? byScores(exact, encoding) : byKeys(exact, encoding);
-    if (selected == null) {
-      return Map.of();
+    long[][][][] selected = new long[scores.length][][][];
+    for (int layer = 0; layer < scores.length; layer++) {
+      selected[layer] = Selection.select(scores[layer], chunkTokens(), retainedPercent);
     }
     Kept[] perChunk = Kept.perChunk(shared.plan.layout(), selected);
     Map<ChunkKey, Kept> kept = new HashMap<>();
@@ -74,13 +77,18 @@ final class Pruner {
     return kept;
   }
 
+  /** Scores of every token, by layer and head; null when not all chunks can be read, or lack what the method needs. */
+  float[][][] rank(List<Exact> exact, DropMethod method) {
+    return exact.isEmpty() ? null : method.needsScores() ? given(exact, method) : byKeys(exact, method);
+  }
+
   /** Part by part, so that the keys of a few layers at most are in memory at once. */
-  private long[][][][] byKeys(List<Exact> exact, Encoding encoding) {
-    long[][][][] selected = new long[shared.plan.layers()][][][];
+  private float[][][] byKeys(List<Exact> exact, DropMethod method) {
+    float[][][] scores = new float[shared.plan.layers()][][];
     int layer = 0;
     for (int part = 1; part < shared.plan.parts(); part++) {
       int first = layer;
-      while (layer < selected.length && shared.plan.partOf(layer) == part) {
+      while (layer < scores.length && shared.plan.partOf(layer) == part) {
         layer++;
       }
       try (Arena arena = Arena.ofConfined()) {
@@ -94,14 +102,12 @@ final class Pruner {
           }
         }
         for (int each = first; each < layer; each++) {
-          float[][] scores =
-              Scorer.score(encoding.dropping(), shared.plan.layout().layer(each), chunkTokens(),
-                  exact.getFirst().position.chunk() * chunkTokens(), keys.get(each - first));
-          selected[each] = Selection.select(scores, chunkTokens(), encoding.retainedPercent());
+          scores[each] = Scorer.score(method, shared.plan.layout().layer(each), chunkTokens(),
+              exact.getFirst().position.chunk() * chunkTokens(), keys.get(each - first));
         }
       }
     }
-    return selected;
+    return scores;
   }
 
   private int chunkTokens() {
@@ -124,22 +130,18 @@ final class Pruner {
     });
   }
 
-  private long[][][][] byScores(List<Exact> exact, Encoding encoding) {
+  private float[][][] given(List<Exact> exact, DropMethod method) {
     float[][][] scores = new float[shared.plan.layers()][][];
     for (int layer = 0; layer < scores.length; layer++) {
       scores[layer] =
           new float[shared.plan.layout().layer(layer).kvHeads()][exact.size() * chunkTokens()];
     }
     for (int index = 0; index < exact.size(); index++) {
-      if (!readScores(exact.get(index), encoding.dropping(), scores, index * chunkTokens())) {
+      if (!readScores(exact.get(index), method, scores, index * chunkTokens())) {
         return null;
       }
     }
-    long[][][][] selected = new long[scores.length][][][];
-    for (int layer = 0; layer < scores.length; layer++) {
-      selected[layer] = Selection.select(scores[layer], chunkTokens(), encoding.retainedPercent());
-    }
-    return selected;
+    return scores;
   }
 
   private boolean readScores(Exact chunk, DropMethod method, float[][][] scores, int at) {

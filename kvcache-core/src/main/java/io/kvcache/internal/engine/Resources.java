@@ -152,13 +152,18 @@ final class Resources {
   }
 
   /**
-   * Carries out the drops of a plan for {@code bytes}; where it has none, the first behind what would have to be
-   * moved that another tier has too. Whether there were any.
+   * Carries out the drops of a plan for {@code bytes}: those that lose something only as long as they come before
+   * everything that loses less, and is for the migrator to do; what another tier has too, in any case. Where the plan
+   * has none, the first of these behind it. Whether there were any.
    */
   private boolean dropFor(TierHandle tier, long bytes, long usedBefore) {
     boolean dropped = false;
+    boolean leading = true;
     for (Move move : inventory.plan(tier.index, bytes, usedBefore)) {
-      dropped |= isDropped(move);
+      leading &= move instanceof Move.Drop;
+      if (leading || move.segment().chunksOnlyIn(tier.index) == 0) {
+        dropped |= isDropped(move);
+      }
     }
     return dropped || inventory.plan(tier.index, bytes * LOOK_BEHIND, usedBefore).stream()
         .filter(move -> move.segment().chunksOnlyIn(tier.index) == 0)

@@ -31,7 +31,8 @@ import java.util.stream.LongStream;
  *
  * <p>In place in a tier that is not durable the new entry is made in memory of its own first, and the old one leaves
  * before the new one is stored: so a full tier can be compressed. In a durable tier the new one is stored first, since
- * what a flush has acknowledged must be there at any time.
+ * what a flush has acknowledged is to be there at any time; only where it is too full for that it goes the same way,
+ * which for a crash in between is an eviction.
  */
 final class Transcoder {
   private final Resources shared;
@@ -97,9 +98,13 @@ final class Transcoder {
   }
 
   private boolean swaps() {
-    boolean takesItsPlace =
-        !keepSource || shared.codecs.variantClass(to.encoding()) == stored.variantClass();
-    return stored.tier() == to.tier() && !tier.durable() && takesItsPlace;
+    return takesItsPlace() && !tier.durable();
+  }
+
+  /** Whether the source goes, from the tier where the copy comes. */
+  private boolean takesItsPlace() {
+    return stored.tier() == to.tier()
+        && (!keepSource || shared.codecs.variantClass(to.encoding()) == stored.variantClass());
   }
 
   /** Copies a frame as it is, each part verified on the way. */
@@ -157,7 +162,16 @@ final class Transcoder {
     FrameHeader parent = source.reader().header();
     long[] most = mostPartBytes(parent, compressor);
     Stored planned = planned(LongStream.of(most).sum());
-    Optional<TierWrite> claimed = claim(planned, most);
+    Optional<TierWrite> claimed;
+    if (takesItsPlace()) {
+      Attempt attempt = claimFree(planned, most);
+      if (attempt.lacksRoom()) {
+        return swap(source, parts);
+      }
+      claimed = attempt.write();
+    } else {
+      claimed = claim(planned, most);
+    }
     if (claimed.isEmpty()) {
       return null;
     }
@@ -276,6 +290,19 @@ final class Transcoder {
       } else {
         writer.reencode(layer, half, rows, reader.header());
       }
+    }
+  }
+
+  /** Claims room that is free: nothing is evicted for what will make room itself. */
+  private Attempt claimFree(Stored copy, long[] bytes) {
+    byte[] note =
+        shared.inventory.insights().note(chunk, copy, shared.runtime.wallClock().millis()).encode();
+    EntryId id = new EntryId(chunk.key(), copy.variantClass());
+    try {
+      Optional<TierWrite> claimed = tier.create(id, note, bytes);
+      return new Attempt(claimed, claimed.isEmpty() && tier.removalHelps(id, bytes));
+    } catch (IOException counted) {
+      return new Attempt(Optional.empty(), false);
     }
   }
 
