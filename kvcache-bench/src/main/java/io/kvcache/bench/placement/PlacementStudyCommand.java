@@ -71,7 +71,7 @@ public final class PlacementStudyCommand implements Callable<Integer> {
       description = "Encodings under LRU. Default: ${DEFAULT-VALUE}.")
   private List<String> fixed;
 
-  @Option(names = "--alphas", paramLabel = "SECONDS", split = ",", defaultValue = "1,5,20,100",
+  @Option(names = "--alphas", paramLabel = "SECONDS", split = ",", defaultValue = "0.1,0.3,1,5,20",
       description = "What the whole quality of an answer is worth to utility, in seconds of delay. Default:"
           + " ${DEFAULT-VALUE}.")
   private List<Double> alphas;

@@ -102,7 +102,7 @@ class RecallProbeTest {
           .policy(UtilityPlacement.builder().alpha(1000).insert(UtilityPlacement.Insert.BEST_QUALITY)
               .candidates(List.of(GENTLE, HARSH)).build())
           .open()) {
-        engine.store(cache, prefilled, Duration.ofMillis(5));
+        assertEquals(Status.RESERVED, engine.store(cache, prefilled, Duration.ofSeconds(1)));
         assertEquals(new Profiling(1, 0), cache.control().profile(Duration.ofMinutes(1)));
         assertEquals(2, probe.measurements(), "round " + round);
         Explanation why = cache.control().explain(engine.namespace(), Tokens.of(DOCUMENT.tokens()));
