@@ -45,6 +45,16 @@ class QuantizationQualityTest {
     assertEquals(8 + elements / 2 + elements / 32 * 4, storedBytes(Compressors.int4(), VALUES));
   }
 
+  /** Decisions rest on it before anything was stored. */
+  @Test
+  void usualSizesAreThoseOfOrdinaryContent() {
+    for (KvShape shape : new KvShape[] {KEYS, VALUES, new KvShape(KvHalf.KEYS, 19, 2, 64, DType.BF16)}) {
+      for (Compressor codec : new Compressor[] {Compressors.int8(), Compressors.int4()}) {
+        assertEquals(storedBytes(codec, shape), codec.usualStoredBytes(shape), codec.name() + " " + shape);
+      }
+    }
+  }
+
   /** Goal: one bad number costs a block, not the half. Method: a NaN in the last of four blocks. */
   @Test
   void onlyTheBlockWithNanStaysRaw() {

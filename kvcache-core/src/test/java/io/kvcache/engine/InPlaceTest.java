@@ -83,6 +83,20 @@ class InPlaceTest extends EngineTest {
     assertEquals(List.of("truncating"), codecs(cache, prompt(1, 3)));
   }
 
+  /** There the copy comes first where it can; where it cannot, the tier must not seize up. */
+  @Test
+  void makesRoomInAFullDurableTier() {
+    MemoryTier ssd = tier("ssd", DISK, 32);
+    KvCache cache = cacheOn(ssd);
+    TestPrompt prompt = prompt(1, 32);
+    prompt.store(cache);
+    assertEquals(ssd.usage().capacityBytes(), ssd.usage().usedBytes());
+    reencode(cache, prompt, 0, FOUR_BITS);
+    assertEquals(32, prompt.find(cache, ANY), "nothing is lost");
+    assertEquals(List.of("truncating"), codecs(cache, prompt));
+    assertEquals(0, cache.stats().tiers().getFirst().evictedChunks());
+  }
+
   @Test
   void leasedChunksAreLeftAlone() {
     for (Set<TierTrait> traits : List.of(MEMORY, DISK)) {

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
 import io.kvcache.spi.Move;
 import io.kvcache.spi.Move.Drop;
@@ -157,6 +158,14 @@ class LruPlacementTest extends PlacementPolicyContract {
     encoding.on(new Placed(segment, 0), 0);
     assertEquals(List.of(new Transfer(segment, 0, new Placement(1, Encoding.of(7)), false)),
         encoding.plan(0, 1, 0));
+  }
+
+  /** What ranks by the engine's scores needs them kept from the store on. */
+  @Test
+  void saysWhichOfItsEncodingsDropTokens() {
+    Encoding dropping = Encoding.of(7).keeping(DropMethod.H2O, 30);
+    assertEquals(List.of(dropping), LruPlacement.withEncodings(dropping, dropping).candidates());
+    assertEquals(List.of(), LruPlacement.withCodecs(0, 7).candidates());
   }
 
   @Test

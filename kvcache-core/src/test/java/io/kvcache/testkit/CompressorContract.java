@@ -96,6 +96,8 @@ public abstract class CompressorContract {
     Compressor codec = newCompressor();
     long most = codec.maxStoredBytes(shape);
     assertTrue(most >= 1, "maxStoredBytes " + most);
+    long usual = codec.usualStoredBytes(shape);
+    assertTrue(usual >= 1 && usual <= most, "usualStoredBytes " + usual + " of " + most);
     Guarded in = new Guarded(allocation, arena, shape.bytes());
     in.inner().copyFrom(source);
     Guarded stored = new Guarded(allocation, arena, most);
