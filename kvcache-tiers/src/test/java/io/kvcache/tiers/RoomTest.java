@@ -131,7 +131,7 @@ final class RoomTest {
   @Test
   void chunkThatADiskCanNeverTakeIsRefusedAtOpen() throws IOException {
     try (Tier small = ssd().stagingBytes(512 << 10).open()) {
-      assertEquals("a chunk encoded as raw may take 532480 bytes, tier ssd takes at most 524288 for one",
+      assertEquals("a chunk encoded as raw may take 536576 bytes, tier ssd takes at most 524288 for one",
           assertThrows(IllegalArgumentException.class, () -> KvCache.builder(LAYOUT).tier(small).open())
               .getMessage());
     }
