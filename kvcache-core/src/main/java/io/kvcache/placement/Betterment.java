@@ -112,6 +112,7 @@ final class Betterment {
    * that is full, and only when what the room is worth exceeds what is lost by the margin.
    */
   List<Move> afterStore(Node node, int tier, long nowNanos) {
+    room.look();
     if (!room.full(tier, 0) || node.segment.uses() > 1 || node.segment.busy()
         || node.segment.chunksIn(tier) < node.segment.chunks()) {
       return List.of();

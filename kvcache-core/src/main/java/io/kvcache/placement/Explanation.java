@@ -36,6 +36,7 @@ final class Explanation {
 
   /** See {@link io.kvcache.spi.PlacementPolicy#explain}. */
   Verdict of(Node node, long nowNanos) {
+    room.look();
     standing.of(node.segment, node.space);
     double frequency = uses.of(node.segment, nowNanos, 0) / uses.now(nowNanos);
     int chunks = node.segment.chunks();

@@ -3,7 +3,7 @@ package io.kvcache.placement;
 import io.kvcache.spi.SegmentView;
 import java.util.Arrays;
 
-/** What the policy keeps of a segment: some 150 bytes with three tiers, and 12 in the heap of each tier it is in. */
+/** What the policy keeps of a segment: some 110 bytes with three tiers, and 12 in the heap of each tier it is in. */
 final class Node {
   /** The place of what is not in a heap. */
   static final int NOWHERE = -1;
@@ -12,8 +12,6 @@ final class Node {
   final Space space;
   /** For each tier its place in that tier's heap. */
   final int[] places;
-  /** For each tier its bytes there when it was last scored. */
-  final long[] bytes;
   /** Whether it waits to be scored again. */
   boolean waiting;
   /** Its place in the plan being made. */
@@ -27,7 +25,6 @@ final class Node {
     this.segment = segment;
     this.space = space;
     this.places = new int[tiers];
-    this.bytes = new long[tiers];
     Arrays.fill(places, NOWHERE);
   }
 }

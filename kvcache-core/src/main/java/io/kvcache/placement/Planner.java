@@ -50,12 +50,12 @@ final class Planner {
     node.gone = true;
     for (int tier = 0; tier < room.tiers(); tier++) {
       room.heaps.get(tier).remove(node);
-      room.account(node, tier, 0);
     }
   }
 
   /** Scores what waits for it. */
   void settle(long nowNanos) {
+    room.look();
     uses.rebase(room.heaps, nowNanos);
     for (Node node : waiting) {
       node.waiting = false;
@@ -71,7 +71,6 @@ final class Planner {
     double frequency = 0;
     for (int tier = room.tiers() - 1; tier >= 0; tier--) {
       long bytes = node.segment.bytesIn(tier);
-      room.account(node, tier, bytes);
       if (bytes == 0) {
         room.heaps.get(tier).remove(node);
       } else {

@@ -18,6 +18,7 @@ final class Room {
   private final List<TierInfo> tiers;
   private final boolean perByte;
   final List<IndexedHeap> heaps = new ArrayList<>();
+  /** What is taken of each tier, when last looked. */
   private final long[] used;
 
   Room(List<TierInfo> tiers, boolean perByte) {
@@ -37,10 +38,11 @@ final class Room {
     return tiers.get(tier).name();
   }
 
-  /** Takes note of what a node has in a tier now. */
-  void account(Node node, int tier, long bytes) {
-    used[tier] += bytes - node.bytes[tier];
-    node.bytes[tier] = bytes;
+  /** Looks how full the tiers are. Segments' bytes do not say: a tier has overheads of its own. */
+  void look() {
+    for (int tier = 0; tier < used.length; tier++) {
+      used[tier] = tiers.get(tier).usedBytes().getAsLong();
+    }
   }
 
   /** Whether a tier could ever hold so much. */

@@ -395,6 +395,7 @@ public final class UtilityPlacement implements PlacementPolicy {
 
   @Override
   public Encoding persistAs(SegmentView segment, int tier) {
+    room.look();
     standing.of(segment, node(segment).space);
     int from = standing.fullTier() >= 0 ? standing.fullTier() : standing.slowest();
     int best = from < 0 ? 0 : standing.encodingIn(from);

@@ -5,11 +5,13 @@ import io.kvcache.Encoding;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.LongSupplier;
 
 /**
  * Decides for every segment which tier holds it, in which encoding, or that it is not stored.
  *
- * <p>A deterministic state machine: no I/O, no clock, no randomness of its own. Threads: the cache calls one method
+ * <p>A deterministic state machine of what it is told and of how full tiers are: no I/O, no clock, no randomness of its
+ * own. Threads: the cache calls one method
  * at a time.
  */
 public interface PlacementPolicy {
@@ -18,9 +20,11 @@ public interface PlacementPolicy {
    *
    * @param name for messages
    * @param capacityBytes hard limit; {@link Long#MAX_VALUE} where there is none
+   * @param usedBytes how much of it is taken, whenever asked: more than the segments' bytes, as a tier takes whole pages
+   *     and has data of its own
    * @param traits what is lastingly true of it
    */
-  record TierInfo(String name, long capacityBytes, Set<TierTrait> traits) {}
+  record TierInfo(String name, long capacityBytes, LongSupplier usedBytes, Set<TierTrait> traits) {}
 
   /**
    * What a policy has to do with.

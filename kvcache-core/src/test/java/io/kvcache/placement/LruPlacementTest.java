@@ -27,7 +27,7 @@ import org.junit.jupiter.api.Test;
 
 class LruPlacementTest extends PlacementPolicyContract {
   private static final List<TierInfo> TWO_TIERS =
-      List.of(new TierInfo("dram", 1000, Set.of()), new TierInfo("ssd", 5000, Set.of()));
+      List.of(new TierInfo("dram", 1000, () -> 0, Set.of()), new TierInfo("ssd", 5000, () -> 0, Set.of()));
   private static final long ALL = Long.MAX_VALUE;
 
   private final PlacementPolicy policy = started(LruPlacement.raw());

@@ -53,6 +53,8 @@ class UtilityPlacementTest extends PlacementPolicyContract {
   private PlacementPolicy policy;
   private long nextId;
   private long now;
+  private final List<FakeSegment> stored = new ArrayList<>();
+  private final long[] overhead = new long[2];
 
   @Override
   protected PlacementPolicy newPolicy() {
@@ -68,11 +70,19 @@ class UtilityPlacementTest extends PlacementPolicyContract {
   /** Two tiers of 20 and 2 bytes a second, unless a test says otherwise; computing takes a second a chunk. */
   private void start(UtilityPlacement.Builder choice, long fastBytes, long slowBytes) {
     policy = choice.build();
-    policy.start(new CacheInfo(List.of(new TierInfo("dram", fastBytes, Set.of()),
-        new TierInfo("ssd", slowBytes, Set.of())), codings(100), 10, 1_000_000_000L));
+    policy
+        .start(new CacheInfo(List.of(tier("dram", 0, fastBytes), tier("ssd", 1, slowBytes)), codings(100), 10,
+            1_000_000_000L));
     load(0, 1 / 2000.0, 0);
     load(1, 1 / 200.0, 0);
     policy.on(new RecomputeDelay(new DelayLine(0.1, 0)), now);
+  }
+
+  /** A tier that has what the segments stored by {@link #store} have in it, and the overhead. */
+  private TierInfo tier(String name, int tier, long capacityBytes) {
+    stored.clear();
+    return new TierInfo(name, capacityBytes,
+        () -> overhead[tier] + stored.stream().mapToLong(segment -> segment.bytesIn(tier)).sum(), Set.of());
   }
 
   private static UtilityPlacement.Builder choice() {
@@ -86,6 +96,7 @@ class UtilityPlacementTest extends PlacementPolicyContract {
   private FakeSegment store(FakeSegment parent, int chunks, int tier) {
     FakeSegment segment = new FakeSegment(nextId++, parent, chunks, 100);
     segment.place(tier);
+    stored.add(segment);
     policy.on(new Placed(segment, tier), now);
     return segment;
   }
@@ -129,8 +140,8 @@ class UtilityPlacementTest extends PlacementPolicyContract {
     Encoding twentieth = Encoding.RAW.keeping(DropMethod.KEYDIFF, 5);
     long gb = (long) GB;
     policy = choice().alpha(1000).candidates(List.of(twentieth)).build();
-    policy.start(new CacheInfo(List.of(new TierInfo("fast", 8 * gb, Set.of()),
-        new TierInfo("slow", Long.MAX_VALUE, Set.of())), FakeCodings.raw(gb), 10, 1_000_000_000L));
+    policy.start(new CacheInfo(List.of(tier("fast", 0, 8 * gb), tier("slow", 1, Long.MAX_VALUE)),
+        FakeCodings.raw(gb), 10, 1_000_000_000L));
     load(0, 1 / (20 * GB), 0);
     load(1, 1 / (2 * GB), 0);
     policy.on(new RecomputeDelay(new DelayLine(1, 0)), now);
@@ -242,6 +253,19 @@ class UtilityPlacementTest extends PlacementPolicyContract {
     policy.on(new io.kvcache.spi.PlacementEvent.Left(popular, 1), now);
     assertEquals(List.of(new Transfer(rare, 0, new Placement(1, Encoding.RAW), false)),
         policy.plan(0, 1, now));
+  }
+
+  @Test
+  void whatATierTakesForItselfIsNoRoom() {
+    start(choice(), 1000, 1000);
+    FakeSegment popular = store(null, 2, 1);
+    popular.setFrequency(100);
+    policy.on(new Hit(popular.path()), now);
+    FakeSegment rare = store(null, 1, 0);
+    assertEquals(List.of(new Transfer(rare, 0, new Placement(1, Encoding.RAW), false)),
+        policy.plan(0, 1, now), "the slow tier has 700 bytes left");
+    overhead[1] = 700;
+    assertEquals(List.of(new Drop(rare, 0)), policy.plan(0, 1, now));
   }
 
   @Test

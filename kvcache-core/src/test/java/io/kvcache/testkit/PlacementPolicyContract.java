@@ -68,7 +68,12 @@ public abstract class PlacementPolicyContract {
   }
 
   private CacheInfo threeTiers() {
-    return new CacheInfo(List.of(new TierInfo("a", 1000, Set.of()), new TierInfo("b", 1000, Set.of()),
-        new TierInfo("c", Long.MAX_VALUE, Set.of())), codings(100), 16, 1_000_000_000L);
+    return new CacheInfo(List.of(empty("a", 1000), empty("b", 1000), empty("c", Long.MAX_VALUE)),
+        codings(100),
+        16, 1_000_000_000L);
+  }
+
+  private static TierInfo empty(String name, long capacityBytes) {
+    return new TierInfo(name, capacityBytes, () -> 0, Set.of());
   }
 }

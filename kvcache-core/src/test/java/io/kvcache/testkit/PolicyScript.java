@@ -44,8 +44,10 @@ final class PolicyScript {
     this.random = new SplittableRandom(seed);
     this.seed = seed;
     List<TierInfo> tiers = new ArrayList<>();
-    for (int tier = 0; tier < TIERS; tier++) {
-      tiers.add(new TierInfo("tier-" + tier, 100 * CHUNK_BYTES, Set.of()));
+    for (int index = 0; index < TIERS; index++) {
+      int tier = index;
+      tiers.add(new TierInfo("tier-" + tier, 100 * CHUNK_BYTES,
+          () -> segments.stream().mapToLong(segment -> segment.bytesIn(tier)).sum(), Set.of()));
     }
     this.policy.start(new CacheInfo(tiers, codings, 16, 1_000_000_000L));
   }

@@ -80,9 +80,10 @@ public class PlacementBenchmark {
     long bytes = segments * CHUNKS * CHUNK_BYTES;
     List<TierInfo> tiers = new ArrayList<>();
     // An eighth of what the segments take raw, so that compression, moves and drops all happen.
-    for (int tier = 0; tier < TIERS; tier++) {
+    for (int index = 0; index < TIERS; index++) {
+      int tier = index;
       capacity[tier] = bytes / 168 * (1L << (2 * tier));
-      tiers.add(new TierInfo("tier-" + tier, capacity[tier], Set.of()));
+      tiers.add(new TierInfo("tier-" + tier, capacity[tier], () -> used[tier], Set.of()));
     }
     KvLayout layout = KvLayout.uniform(32, 8, 128, DType.BF16);
     policy.start(new CacheInfo(tiers, codings, layout.chunkTokens(), halfLifeNanos()));

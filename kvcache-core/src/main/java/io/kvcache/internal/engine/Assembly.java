@@ -46,7 +46,9 @@ final class Assembly {
   Resources assemble(Events events) {
     requireRoomForEntries();
     List<TierInfo> infos = settings.tiers().stream()
-        .map(tier -> new TierInfo(tier.name(), tier.usage().capacityBytes(), tier.traits())).toList();
+        .map(tier -> new TierInfo(tier.name(), tier.usage().capacityBytes(), () -> tier.usage().usedBytes(),
+            tier.traits()))
+        .toList();
     settings.policy().start(
         new CacheInfo(infos, codecs, layout.chunkTokens(), settings.frequencyHalfLife().toNanos()));
     List<Encoding> candidates = settings.policy().candidates();
