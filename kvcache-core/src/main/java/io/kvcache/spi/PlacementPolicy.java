@@ -20,8 +20,8 @@ public interface PlacementPolicy {
    *
    * @param name for messages
    * @param capacityBytes hard limit; {@link Long#MAX_VALUE} where there is none
-   * @param usedBytes how much of it is taken, whenever asked: more than the segments' bytes, as a tier takes whole pages
-   *     and has data of its own
+   * @param usedBytes how much of it is taken, whenever asked: more than the segments' bytes, as a tier takes whole
+   *     pages and has data of its own
    * @param traits what is lastingly true of it
    */
   record TierInfo(String name, long capacityBytes, LongSupplier usedBytes, Set<TierTrait> traits) {}
