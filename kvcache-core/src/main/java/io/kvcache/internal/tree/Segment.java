@@ -332,12 +332,14 @@ public final class Segment implements SegmentView {
 
   /** Chunks were stored: a new segment counts as used once, and all of the path as used just now. */
   public void store(long nowNanos) {
-    frequency = Math.max(1, frequency(nowNanos));
-    uses = Math.max(1, uses);
+    double known = frequency(nowNanos);
     for (Segment segment = this; segment != null; segment = segment.parent) {
       segment.frequency = segment.frequency(nowNanos);
       segment.lastUseNanos = nowNanos;
     }
+    // Only now: what a new segment was last used at is no time, and nothing may decay from there.
+    frequency = Math.max(1, known);
+    uses = Math.max(1, uses);
   }
 
   /** Takes over what was known of its use before a restart; the most recent and frequent of its chunks counts. */

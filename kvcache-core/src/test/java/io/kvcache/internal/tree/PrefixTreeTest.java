@@ -301,4 +301,20 @@ class PrefixTreeTest {
     one.use(-4_000_000_000L);
     assertEquals(3, one.frequency(-4_000_000_000L), 1e-9);
   }
+
+  @Test
+  void whatIsStoredLongAfterTheMachineWasStartedCountsAsUsedOnce() {
+    long halfLife = 1_000_000_000;
+    for (long now : new long[] {0, 100 * halfLife, -100 * halfLife}) {
+      tree = new PrefixTree(CAP, halfLife, events::add);
+      Segment segment = store("a").getFirst().segment();
+      segment.store(now);
+      assertEquals(1, segment.frequency(now), "at " + now);
+      assertEquals(now, segment.lastUseNanos());
+      assertEquals(0.5, segment.frequency(now + halfLife), 1e-9, "at " + now);
+      segment.use(now + halfLife);
+      segment.store(now + halfLife);
+      assertEquals(1.5, segment.frequency(now + halfLife), 1e-9, "stored again, at " + now);
+    }
+  }
 }
