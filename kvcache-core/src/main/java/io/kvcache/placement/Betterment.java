@@ -2,6 +2,7 @@ package io.kvcache.placement;
 
 import io.kvcache.spi.Move;
 import io.kvcache.spi.Placement;
+import io.kvcache.spi.SegmentView;
 import io.kvcache.spi.VariantClass;
 import java.util.ArrayList;
 import java.util.EnumSet;
@@ -108,13 +109,14 @@ final class Betterment {
   }
 
   /**
-   * Whether what was just stored should be compressed where it is, before someone waits for the room: only in a tier
-   * that is full, and only when what the room is worth exceeds what is lost by the margin.
+   * Whether what is new should be compressed where it is, before someone waits for the room: only in a tier that is
+   * full, only when what the room is worth exceeds what is lost by the margin, and only once it was measured. What was
+   * compressed can neither be measured any more nor be compressed otherwise, unless exact bytes are kept.
    */
-  List<Move> afterStore(Node node, int tier, long nowNanos) {
+  List<Move> ofNew(Node node, int tier, long nowNanos) {
     room.look();
     if (!room.full(tier, 0) || node.segment.uses() > 1 || node.segment.busy()
-        || node.segment.chunksIn(tier) < node.segment.chunks()) {
+        || node.segment.chunksIn(tier) < node.segment.chunks() || !measured(node.segment)) {
       return List.of();
     }
     planner.settle(nowNanos);
@@ -125,5 +127,13 @@ final class Betterment {
     boolean worth = scoring.kind == Scoring.Kind.IN_PLACE
         && margin * (scoring.cost - frequency * standing.present()) < room.cost(tier, scoring.freed);
     return worth ? planner.transfer(tier, tier, scoring.encoding) : List.of();
+  }
+
+  private boolean measured(SegmentView segment) {
+    boolean measured = true;
+    for (int candidate = 0; candidate < table.candidates(); candidate++) {
+      measured &= Space.known(segment.quality(candidate));
+    }
+    return measured;
   }
 }

@@ -147,6 +147,11 @@ final class EncodingTable {
     return rows.get(number).exact;
   }
 
+  /** How many of them are the policy's candidates. */
+  int candidates() {
+    return chosen - firstCandidate;
+  }
+
   /** Index among the policy's candidates; negative for one that is none. */
   int candidate(int number) {
     return number < chosen ? number - firstCandidate : -1;

@@ -12,7 +12,8 @@ import java.util.Set;
  * Makes room: a heap for each tier says which segment has the cheapest operation there.
  *
  * <p>Keys go stale: what room below costs changes with every operation, delays change now and then. So a segment is
- * scored again when it comes to the top, and put back when it is clearly not the cheapest. Segments that something
+ * scored again when it comes to the top, before its key is taken for the price of room or its operation is planned, and
+ * put back when it is not the cheapest. Segments that something
  * happened to wait in a list and are scored once, before the heaps are looked at.
  */
 final class Planner {
@@ -64,6 +65,20 @@ final class Planner {
       }
     }
     waiting.clear();
+    for (int tier = 0; tier < room.tiers(); tier++) {
+      refreshTop(tier, nowNanos);
+    }
+  }
+
+  /** What room costs is the key on top of a heap, which went stale with delays, quality and room below. */
+  private void refreshTop(int tier, long nowNanos) {
+    IndexedHeap heap = room.heaps.get(tier);
+    Node top = null;
+    for (int rescores = RESCORES; rescores > 0 && heap.top() != top; rescores--) {
+      top = heap.top();
+      score(top, tier, nowNanos, null);
+      heap.put(top, scoring.key);
+    }
   }
 
   private void settle(Node node, long nowNanos) {

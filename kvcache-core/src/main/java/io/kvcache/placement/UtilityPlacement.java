@@ -317,7 +317,7 @@ public final class UtilityPlacement implements PlacementPolicy {
         table.stored(table.number(variant.encoding()), (double) variant.bytes() / variant.chunks());
       }
     }
-    return betterment.afterStore(node, tier, nowNanos);
+    return betterment.ofNew(node, tier, nowNanos);
   }
 
   private Node add(SegmentView segment) {
@@ -385,7 +385,9 @@ public final class UtilityPlacement implements PlacementPolicy {
     node.space.profiled(segment);
     planner.touch(node);
     planner.settle(nowNanos);
-    return betterment.of(node, nowNanos);
+    int tier = Standing.fastest(segment);
+    List<Move> moves = betterment.of(node, nowNanos);
+    return moves.isEmpty() && tier >= 0 ? betterment.ofNew(node, tier, nowNanos) : moves;
   }
 
   @Override

@@ -312,6 +312,37 @@ class UtilityPlacementTest extends PlacementPolicyContract {
   }
 
   @Test
+  void whatIsNewIsCompressedForItsRoomOnceItWasMeasured() {
+    start(choice().alpha(0.1).candidates(List.of(INT8)), 1000, 1000);
+    for (int index = 0; index < 9; index++) {
+      FakeSegment popular = store(null, 1, 0);
+      popular.setFrequency(100);
+      policy.on(new Hit(popular.path()), now);
+    }
+    FakeSegment fresh = new FakeSegment(nextId++, null, 1, 100);
+    fresh.place(0);
+    stored.add(fresh);
+    assertEquals(List.of(), policy.on(new Placed(fresh, 0), now), "what it would lose is not known");
+    fresh.profile(1);
+    assertEquals(List.of(new Transfer(fresh, 0, new Placement(0, INT8), false)),
+        policy.on(new Profiled(fresh), now));
+  }
+
+  @Test
+  void roomIsPricedByWhatDelaysAreNow() {
+    start(choice(), 1000, 0);
+    policy.on(new RecomputeDelay(new DelayLine(1, 0)), now);
+    for (int index = 0; index < 10; index++) {
+      FakeSegment rare = store(null, 1, 0);
+      rare.setFrequency(0.5);
+      policy.on(new Hit(rare.path()), now);
+    }
+    policy.on(new RecomputeDelay(new DelayLine(0.01, 0)), now);
+    assertEquals(Optional.of(new Placement(0, Encoding.RAW)), policy.admit(FakeSegment.ROOT, null, 1, now),
+        "what has to go is used half as often, but was scored when computing took longer");
+  }
+
+  @Test
   void bestQualityInsertsExactly() {
     start(choice().alpha(0).candidates(LOSSY), 1000, ALL);
     assertEquals(Optional.of(new Placement(0, INT4)), policy.admit(FakeSegment.ROOT, null, 1, now));
