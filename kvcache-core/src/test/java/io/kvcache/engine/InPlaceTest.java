@@ -19,6 +19,7 @@ import io.kvcache.spi.TierWrite;
 import io.kvcache.testkit.FaultyTier;
 import io.kvcache.testkit.FaultyTier.Fault;
 import io.kvcache.testkit.ForwardingTier;
+import io.kvcache.testkit.ForwardingWrite;
 import io.kvcache.testkit.MemoryTier;
 import io.kvcache.testkit.TestPrompt;
 import io.kvcache.testkit.TrailingZerosCompressor;
@@ -56,17 +57,21 @@ class InPlaceTest extends EngineTest {
     }
   }
 
-  /** Not even the room of one more chunk is free. */
+  /** Not even the room of one more chunk is free, and all that is there is encoded anew. */
+  private void fillAndReencode(KvCache cache, MemoryTier only) {
+    TestPrompt prompt = prompt(1, 32);
+    prompt.store(cache);
+    assertEquals(only.usage().capacityBytes(), only.usage().usedBytes());
+    reencode(cache, prompt, 0, FOUR_BITS);
+    assertEquals(32, prompt.find(cache, ANY), "nothing is lost");
+    assertEquals(List.of("truncating"), codecs(cache, prompt));
+  }
+
   @Test
   void makesRoomInAFullMemoryTier() {
     MemoryTier dram = tier("dram", MEMORY, 32);
     KvCache cache = cacheOn(dram);
-    TestPrompt prompt = prompt(1, 32);
-    prompt.store(cache);
-    assertEquals(dram.usage().capacityBytes(), dram.usage().usedBytes());
-    reencode(cache, prompt, 0, FOUR_BITS);
-    assertEquals(32, prompt.find(cache, ANY), "nothing is lost");
-    assertEquals(List.of("truncating"), codecs(cache, prompt));
+    fillAndReencode(cache, dram);
     assertEquals(32, events(Reencoded.class).stream().mapToInt(Reencoded::chunks).sum());
     assertTrue(dram.usage().usedBytes() < dram.usage().capacityBytes() * 3 / 4);
     prompt(2, 1).store(cache);
@@ -88,12 +93,7 @@ class InPlaceTest extends EngineTest {
   void makesRoomInAFullDurableTier() {
     MemoryTier ssd = tier("ssd", DISK, 32);
     KvCache cache = cacheOn(ssd);
-    TestPrompt prompt = prompt(1, 32);
-    prompt.store(cache);
-    assertEquals(ssd.usage().capacityBytes(), ssd.usage().usedBytes());
-    reencode(cache, prompt, 0, FOUR_BITS);
-    assertEquals(32, prompt.find(cache, ANY), "nothing is lost");
-    assertEquals(List.of("truncating"), codecs(cache, prompt));
+    fillAndReencode(cache, ssd);
     assertEquals(0, cache.stats().tiers().getFirst().evictedChunks());
   }
 
@@ -242,21 +242,11 @@ class InPlaceTest extends EngineTest {
       if (claims-- <= 0) {
         throw new IOException("no more claims");
       }
-      return super.create(id, note, partBytes).map(write -> new TierWrite() {
-        @Override
-        public MemorySegment part(int index) {
-          return write.part(index);
-        }
-
+      return super.create(id, note, partBytes).map(write -> new ForwardingWrite(write) {
         @Override
         public void commit(long[] bytes) throws IOException {
           pass();
-          write.commit(bytes);
-        }
-
-        @Override
-        public void close() {
-          write.close();
+          super.commit(bytes);
         }
       });
     }

@@ -20,6 +20,7 @@ import io.kvcache.testkit.BlockingTier;
 import io.kvcache.testkit.FaultyTier;
 import io.kvcache.testkit.FaultyTier.Fault;
 import io.kvcache.testkit.ForwardingTier;
+import io.kvcache.testkit.ForwardingWrite;
 import io.kvcache.testkit.MemoryTier;
 import io.kvcache.testkit.TestPrompt;
 import java.io.IOException;
@@ -226,20 +227,14 @@ class ReservationTest extends EngineTest {
     }
   }
 
-  private record Failing(TierWrite inner) implements TierWrite {
-    @Override
-    public MemorySegment part(int index) {
-      return inner.part(index);
+  private static final class Failing extends ForwardingWrite {
+    Failing(TierWrite inner) {
+      super(inner);
     }
 
     @Override
     public void commit(long[] partBytes) throws IOException {
       throw new IOException("no space left on device");
-    }
-
-    @Override
-    public void close() {
-      inner.close();
     }
   }
 

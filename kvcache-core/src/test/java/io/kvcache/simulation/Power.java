@@ -8,6 +8,7 @@ import io.kvcache.spi.TierEntry;
 import io.kvcache.spi.TierView;
 import io.kvcache.spi.TierWrite;
 import io.kvcache.testkit.ForwardingTier;
+import io.kvcache.testkit.ForwardingWrite;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.Collection;
@@ -118,29 +119,17 @@ final class Power {
     }
   }
 
-  private final class FedWrite implements TierWrite {
-    private final TierWrite write;
-
+  private final class FedWrite extends ForwardingWrite {
     FedWrite(TierWrite write) {
-      this.write = write;
-    }
-
-    @Override
-    public MemorySegment part(int index) {
-      return write.part(index);
+      super(write);
     }
 
     @Override
     public void commit(long[] partBytes) throws IOException {
       call(() -> {
-        write.commit(partBytes);
+        super.commit(partBytes);
         return null;
       });
-    }
-
-    @Override
-    public void close() {
-      write.close();
     }
   }
 }

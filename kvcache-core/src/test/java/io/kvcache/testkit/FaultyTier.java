@@ -256,18 +256,12 @@ public final class FaultyTier extends ForwardingTier {
     committed.add(id);
   }
 
-  private final class FaultyWrite implements TierWrite {
+  private final class FaultyWrite extends ForwardingWrite {
     private final EntryId id;
-    private final TierWrite write;
 
     FaultyWrite(EntryId id, TierWrite write) {
+      super(write);
       this.id = id;
-      this.write = write;
-    }
-
-    @Override
-    public MemorySegment part(int index) {
-      return write.part(index);
     }
 
     @Override
@@ -276,16 +270,11 @@ public final class FaultyTier extends ForwardingTier {
         if (below(2) == 0) {
           FaultyTier.super.remove(List.of(id));
         }
-        write.close();
+        close();
         throw failure(Fault.COMMIT_FAILS);
       }
-      write.commit(partBytes);
+      super.commit(partBytes);
       remember(id);
-    }
-
-    @Override
-    public void close() {
-      write.close();
     }
   }
 

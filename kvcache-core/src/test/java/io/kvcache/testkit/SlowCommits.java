@@ -4,7 +4,6 @@ import io.kvcache.spi.EntryId;
 import io.kvcache.spi.Tier;
 import io.kvcache.spi.TierWrite;
 import java.io.IOException;
-import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 
@@ -33,32 +32,20 @@ public final class SlowCommits extends ForwardingTier {
     return super.create(id, note, partBytes).map(Slow::new);
   }
 
-  private final class Slow implements TierWrite {
-    private final TierWrite inner;
-
+  private final class Slow extends ForwardingWrite {
     Slow(TierWrite inner) {
-      this.inner = inner;
-    }
-
-    @Override
-    public MemorySegment part(int index) {
-      return inner.part(index);
+      super(inner);
     }
 
     @Override
     public void commit(long[] partBytes) throws IOException {
-      inner.commit(partBytes);
+      super.commit(partBytes);
       committed.countDown();
       try {
         gate.await();
       } catch (InterruptedException e) {
         throw new IllegalStateException("a thread of the cache was interrupted", e);
       }
-    }
-
-    @Override
-    public void close() {
-      inner.close();
     }
   }
 }

@@ -4,11 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.kvcache.spi.Deadline;
 import io.kvcache.spi.EntryId;
-import io.kvcache.spi.ReadResult;
 import io.kvcache.spi.Tier;
-import io.kvcache.spi.TierEntry;
 import io.kvcache.spi.TierTrait;
 import io.kvcache.spi.TierUsage;
 import io.kvcache.spi.TierView;
@@ -21,7 +18,6 @@ import java.util.Collection;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -36,9 +32,9 @@ class TierContractTest {
     COUNTS_REMOVED_WRONG {
       @Override
       Tier tier(MemoryTier right, long capacityBytes) {
-        return new Wrapped(right) {
+        return new ForwardingTier(right) {
           @Override
-          public int remove(Collection<EntryId> ids) {
+          public int remove(Collection<EntryId> ids) throws IOException {
             super.remove(ids);
             return ids.size();
           }
@@ -48,7 +44,7 @@ class TierContractTest {
     FORGETS_NOTES {
       @Override
       Tier tier(MemoryTier right, long capacityBytes) {
-        return new Wrapped(right) {
+        return new ForwardingTier(right) {
           @Override
           public void annotate(Map<EntryId, byte[]> notes) {
             right.annotate(Map.of());
@@ -59,7 +55,7 @@ class TierContractTest {
     REUSES_WHAT_VIEWS_SHOW {
       @Override
       Tier tier(MemoryTier right, long capacityBytes) {
-        return new Wrapped(right) {
+        return new ForwardingTier(right) {
           @Override
           public Optional<TierView> view(EntryId id) {
             return super.view(id).map(Unheld::of);
@@ -70,7 +66,7 @@ class TierContractTest {
     EXCEEDS_ITS_CAPACITY {
       @Override
       Tier tier(MemoryTier right, long capacityBytes) {
-        return new Wrapped(new MemoryTier("large", 2 * capacityBytes, right.traits())) {
+        return new ForwardingTier(new MemoryTier("large", 2 * capacityBytes, right.traits())) {
           @Override
           public TierUsage usage() {
             TierUsage usage = super.usage();
@@ -82,9 +78,10 @@ class TierContractTest {
     KEEPS_WHAT_WAS_CLAIMED {
       @Override
       Tier tier(MemoryTier right, long capacityBytes) {
-        return new Wrapped(right) {
+        return new ForwardingTier(right) {
           @Override
-          public Optional<TierWrite> create(EntryId id, byte[] note, long[] partBytes) {
+          public Optional<TierWrite> create(EntryId id, byte[] note, long[] partBytes)
+              throws IOException {
             return super.create(id, note, partBytes).map(write -> new Unshrinking(write, partBytes.clone()));
           }
         };
@@ -93,7 +90,7 @@ class TierContractTest {
     FLUSHES_NOTHING {
       @Override
       Tier tier(MemoryTier right, long capacityBytes) {
-        return new Wrapped(right) {
+        return new ForwardingTier(right) {
           @Override
           public void flush() {}
         };
@@ -239,84 +236,17 @@ class TierContractTest {
     public void close() {}
   }
 
-  private record Unshrinking(TierWrite write, long[] claimed) implements TierWrite {
-    @Override
-    public MemorySegment part(int index) {
-      return write.part(index);
+  private static final class Unshrinking extends ForwardingWrite {
+    private final long[] claimed;
+
+    Unshrinking(TierWrite write, long[] claimed) {
+      super(write);
+      this.claimed = claimed;
     }
 
     @Override
     public void commit(long[] partBytes) throws IOException {
-      write.commit(claimed);
-    }
-
-    @Override
-    public void close() {
-      write.close();
-    }
-  }
-
-  /** A tier as good as the one it wraps, to be spoiled in one method. */
-  private static class Wrapped implements Tier {
-    private final MemoryTier inner;
-
-    Wrapped(MemoryTier inner) {
-      this.inner = inner;
-    }
-
-    @Override
-    public String name() {
-      return inner.name();
-    }
-
-    @Override
-    public Set<TierTrait> traits() {
-      return inner.traits();
-    }
-
-    @Override
-    public TierUsage usage() {
-      return inner.usage();
-    }
-
-    @Override
-    public Optional<TierWrite> create(EntryId id, byte[] note, long[] partBytes) {
-      return inner.create(id, note, partBytes);
-    }
-
-    @Override
-    public ReadResult read(EntryId id, int part, MemorySegment target, Deadline deadline) {
-      return inner.read(id, part, target, deadline);
-    }
-
-    @Override
-    public Optional<TierView> view(EntryId id) {
-      return inner.view(id);
-    }
-
-    @Override
-    public int remove(Collection<EntryId> ids) {
-      return inner.remove(ids);
-    }
-
-    @Override
-    public void annotate(Map<EntryId, byte[]> notes) {
-      inner.annotate(notes);
-    }
-
-    @Override
-    public void inventory(Consumer<TierEntry> entries) {
-      inner.inventory(entries);
-    }
-
-    @Override
-    public void flush() {
-      inner.flush();
-    }
-
-    @Override
-    public void close() {
-      inner.close();
+      super.commit(claimed);
     }
   }
 }
