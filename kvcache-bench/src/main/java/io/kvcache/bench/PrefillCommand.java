@@ -10,7 +10,6 @@ import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** Measures the bench's engine, so that nobody need wonder whether a cache only saves its slowness. */
@@ -34,10 +33,7 @@ final class PrefillCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    int most = MODELS.getFirst().context();
-    if (tokens < 1 || tokens > most) {
-      throw new ParameterException(spec.commandLine(), "--tokens is " + tokens + ", must be 1 to " + most);
-    }
+    new Console(spec).requireBetween("--tokens", tokens, 1, MODELS.getFirst().context());
     PrintWriter out = spec.commandLine().getOut();
     out.printf("%-22s %8s %12s %10s %16s %10s%n", "model", "threads", "millis", "GFLOP/s", "matmul GFLOP/s",
         "fraction");

@@ -2,6 +2,7 @@ package io.kvcache.bench.demo;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.kvcache.bench.ByteSizeConverter;
+import io.kvcache.bench.Console;
 import io.kvcache.bench.TemporaryDirectory;
 import io.kvcache.bench.placement.Throttle;
 import io.kvcache.bench.serving.CachedModel;
@@ -10,13 +11,11 @@ import io.kvcache.tiers.DramTier;
 import io.kvcache.tiers.SsdTier;
 import java.io.File;
 import java.io.IOException;
-import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** A real model answers questions about documents: cold, with its KV kept, after a restart, and by several policies. */
@@ -95,26 +94,26 @@ public final class DemoCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    requireBetween("--documents", documents, 1, MOST_DOCUMENTS);
-    requireBetween("--questions", questions, 1, MOST_QUESTIONS);
-    requireBetween("--seed", seed, 0, Integer.MAX_VALUE);
-    requireCapacity("--dram", dramBytes, DramTier.MIN_CAPACITY_BYTES);
-    requireCapacity("--ssd", ssdBytes, SsdTier.MIN_CAPACITY_BYTES);
-    requireBetween("--requests", requests, 0, MOST_REQUESTS);
-    requirePolicyOptions();
+    Console console = new Console(spec);
+    console.requireBetween("--documents", documents, 1, MOST_DOCUMENTS);
+    console.requireBetween("--questions", questions, 1, MOST_QUESTIONS);
+    console.requireBetween("--seed", seed, 0, Integer.MAX_VALUE);
+    requireCapacity(console, "--dram", dramBytes, DramTier.MIN_CAPACITY_BYTES);
+    requireCapacity(console, "--ssd", ssdBytes, SsdTier.MIN_CAPACITY_BYTES);
+    console.requireBetween("--requests", requests, 0, MOST_REQUESTS);
+    requirePolicyOptions(console);
     DemoTask task = DemoTask.generate(documents, questions, seed);
     if (directory != null) {
-      return run(task, directory);
+      return run(task, directory, console);
     }
     try (TemporaryDirectory temporary = new TemporaryDirectory(null, "kvcache-demo-")) {
-      return run(task, temporary.path());
+      return run(task, temporary.path(), console);
     }
   }
 
-  private int run(DemoTask task, Path at) throws IOException {
-    PrintWriter progress = spec.commandLine().getErr();
+  private int run(DemoTask task, Path at, Console console) throws IOException {
     try (CachedModel engine = new CachedModel(Weights.of(model), Weights.nameOf(model))) {
-      DemoRun run = new DemoRun(engine, task, capacities(engine, task), at, codec, progress);
+      DemoRun run = new DemoRun(engine, task, capacities(engine, task), at, codec, console);
       if (restarted != null) {
         new ObjectMapper().writeValue(restarted, run.afterRestart());
         return 0;
@@ -123,7 +122,7 @@ public final class DemoCommand implements Callable<Integer> {
       report.add(new Restart(spec.commandLine(), at).run());
       if (requests > 0) {
         PolicyPhase.Choice choice = new PolicyPhase.Choice(requests, alpha, throttle, seed);
-        report.add(new PolicyReport(new PolicyPhase(engine, task, choice, progress).run()));
+        report.add(new PolicyReport(new PolicyPhase(engine, task, choice, console).run()));
       }
       report.print(spec.commandLine().getOut(), task, run);
       if (json != null) {
@@ -141,29 +140,21 @@ public final class DemoCommand implements Callable<Integer> {
     return new DemoRun.Capacities(workingSet, dram, ssd);
   }
 
-  private void requirePolicyOptions() {
+  private void requirePolicyOptions(Console console) {
     if (!(alpha >= 0 && alpha < Double.POSITIVE_INFINITY)) {
-      throw new ParameterException(spec.commandLine(),
-          "--alpha is " + alpha + ", must be finite and at least 0");
+      throw console.wrong("--alpha is " + alpha + ", must be finite and at least 0");
     }
     try {
       Throttle.parse(throttle, 1);
     } catch (IllegalArgumentException e) {
-      throw new ParameterException(spec.commandLine(), "--throttle: " + e.getMessage());
-    }
-  }
-
-  private void requireBetween(String option, long value, long least, long most) {
-    if (value < least || value > most) {
-      throw new ParameterException(
-          spec.commandLine(), option + " is " + value + ", must be " + least + " to " + most);
+      throw console.wrong("--throttle: " + e.getMessage());
     }
   }
 
   /** Now rather than after minutes of answering questions. */
-  private void requireCapacity(String option, Long bytes, long least) {
+  private void requireCapacity(Console console, String option, Long bytes, long least) {
     if (bytes != null) {
-      requireBetween(option, bytes, least, Long.MAX_VALUE);
+      console.requireBetween(option, bytes, least, Long.MAX_VALUE);
     }
   }
 }

@@ -8,6 +8,7 @@ import io.kvcache.KvLease;
 import io.kvcache.KvLease.Run;
 import io.kvcache.KvReservation.Status;
 import io.kvcache.Tokens;
+import io.kvcache.bench.Console;
 import io.kvcache.bench.demo.DemoTask.Asked;
 import io.kvcache.bench.serving.CachedModel;
 import io.kvcache.bench.serving.CachedModel.Answer;
@@ -17,7 +18,6 @@ import io.kvcache.placement.LruPlacement;
 import io.kvcache.tiers.DramTier;
 import io.kvcache.tiers.SsdTier;
 import java.io.IOException;
-import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -36,7 +36,7 @@ final class DemoRun {
   private final Capacities capacities;
   private final Path directory;
   private final DiskCodec codec;
-  private final PrintWriter progress;
+  private final Console console;
 
   /**
    * How much there is room for.
@@ -63,13 +63,13 @@ final class DemoRun {
   record Before(PhaseResult cold, PhaseResult warm, List<Residence> contexts) {}
 
   DemoRun(CachedModel engine, DemoTask task, Capacities capacities, Path directory, DiskCodec codec,
-      PrintWriter progress) {
+      Console console) {
     this.engine = engine;
     this.task = task;
     this.capacities = capacities;
     this.directory = directory;
     this.codec = codec;
-    this.progress = progress;
+    this.console = console;
   }
 
   Capacities capacities() {
@@ -100,7 +100,7 @@ final class DemoRun {
       PhaseResult warm = pass("warm", cache, shuffled);
       List<Residence> contexts = residences(cache);
       Flushed flushed = cache.flush();
-      say("flushed: %d chunks on disk, %d found no room there%n", flushed.durableChunks(),
+      console.say("flushed: %d chunks on disk, %d found no room there%n", flushed.durableChunks(),
           flushed.volatileChunks());
       return new Before(cold, warm, contexts);
     }
@@ -118,7 +118,7 @@ final class DemoRun {
   private void warmUp() {
     int questions = Math.min(6, task.questions().size());
     for (Asked asked : task.questions().subList(0, questions)) {
-      say("\rwarming up");
+      console.say("\rwarming up");
       engine.answer(null, null, asked.document().tokens(), asked.question());
     }
   }
@@ -131,10 +131,11 @@ final class DemoRun {
     for (Asked asked : questions) {
       Answer answer = engine.answer(cache, options, asked.document().tokens(), asked.question());
       result.add(asked.index(), asked, answer);
-      say("\r%-10s %4d of %d questions, median time to first token %.1f ms", name, ++done, questions.size(),
+      console.say("\r%-10s %4d of %d questions, median time to first token %.1f ms", name, ++done,
+          questions.size(),
           result.medianMillis());
     }
-    say("%n");
+    console.say("%n");
     return result.build(cache == null ? List.of() : cache.stats().minus(before).loads(),
         engine.layout().chunkTokens());
   }
@@ -146,10 +147,10 @@ final class DemoRun {
       try (Prefilled prefilled = engine.prefill(document, 0)) {
         status = engine.store(cache, prefilled, Duration.ZERO);
       }
-      say("\r%-10s %4d of %d documents (%s)   ", "storing", ++done, task.documents().size(),
+      console.say("\r%-10s %4d of %d documents (%s)   ", "storing", ++done, task.documents().size(),
           status.name().toLowerCase(Locale.ROOT));
     }
-    say("%n");
+    console.say("%n");
   }
 
   private List<Residence> residences(KvCache cache) {
@@ -166,10 +167,5 @@ final class DemoRun {
       }
     }
     return residences;
-  }
-
-  private void say(String format, Object... values) {
-    progress.printf(Locale.ROOT, format, values);
-    progress.flush();
   }
 }

@@ -1,5 +1,6 @@
 package io.kvcache.bench.demo;
 
+import io.kvcache.bench.Console;
 import io.kvcache.bench.model.KvState;
 import io.kvcache.bench.model.ModelConfig;
 import io.kvcache.bench.model.Transformer;
@@ -20,7 +21,6 @@ import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /**
@@ -47,10 +47,7 @@ public final class KvSampleCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    int most = DocumentSize.STANDARD.minTokens();
-    if (tokens < 1 || tokens > most) {
-      throw new ParameterException(spec.commandLine(), "--tokens is " + tokens + ", must be 1 to " + most);
-    }
+    new Console(spec).requireBetween("--tokens", tokens, 1, DocumentSize.STANDARD.minTokens());
     DocumentGenerator generator = new DocumentGenerator(DocumentSize.STANDARD);
     try (Transformer transformer = new Transformer(Weights.shipped());
         OutputStream file = Files.newOutputStream(out)) {

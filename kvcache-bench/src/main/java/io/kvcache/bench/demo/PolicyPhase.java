@@ -1,5 +1,6 @@
 package io.kvcache.bench.demo;
 
+import io.kvcache.bench.Console;
 import io.kvcache.bench.placement.Comparison;
 import io.kvcache.bench.placement.Policy;
 import io.kvcache.bench.placement.PolicyResult;
@@ -10,10 +11,8 @@ import io.kvcache.bench.serving.CachedModel;
 import io.kvcache.bench.serving.Prefilled;
 import io.kvcache.bench.task.RecallDocument;
 import java.io.IOException;
-import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 
 /** The part of the demo in which placement has to choose: the same requests by several policies. */
 final class PolicyPhase {
@@ -26,7 +25,7 @@ final class PolicyPhase {
   private final CachedModel engine;
   private final DemoTask task;
   private final Choice choice;
-  private final PrintWriter progress;
+  private final Console console;
 
   /**
    * What the command line says.
@@ -54,11 +53,11 @@ final class PolicyPhase {
     }
   }
 
-  PolicyPhase(CachedModel engine, DemoTask task, Choice choice, PrintWriter progress) {
+  PolicyPhase(CachedModel engine, DemoTask task, Choice choice, Console console) {
     this.engine = engine;
     this.task = task;
     this.choice = choice;
-    this.progress = progress;
+    this.console = console;
   }
 
   Outcome run() throws IOException {
@@ -66,9 +65,9 @@ final class PolicyPhase {
     try {
       for (RecallDocument document : task.documents()) {
         documents.add(engine.prefill(document, TRAINING_QUESTIONS));
-        say("\r%-10s %4d of %d documents", "reading", documents.size(), task.documents().size());
+        console.say("\r%-10s %4d of %d documents", "reading", documents.size(), task.documents().size());
       }
-      say("%n");
+      console.say("%n");
       return compare(documents);
     } finally {
       documents.forEach(Prefilled::close);
@@ -103,14 +102,9 @@ final class PolicyPhase {
     List<PolicyResult> results = new ArrayList<>();
     for (Policy policy : policies) {
       results.add(comparison.run(policy, setting, workload,
-          done -> say("\r%-24s %4d requests, %s", policy.name(), done, setting.throttle())));
-      say("%n");
+          done -> console.say("\r%-24s %4d requests, %s", policy.name(), done, setting.throttle())));
+      console.say("%n");
     }
     return results;
-  }
-
-  private void say(String format, Object... values) {
-    progress.printf(Locale.ROOT, format, values);
-    progress.flush();
   }
 }

@@ -2,9 +2,9 @@ package io.kvcache.bench.limits;
 
 import com.sun.management.OperatingSystemMXBean;
 import io.kvcache.bench.ByteSizeConverter;
+import io.kvcache.bench.Console;
 import java.io.File;
 import java.io.IOException;
-import java.io.PrintWriter;
 import java.lang.management.ManagementFactory;
 import java.nio.file.FileStore;
 import java.nio.file.Files;
@@ -14,7 +14,6 @@ import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** Measures this machine's physical limits, and how much of them the library reaches. */
@@ -70,7 +69,7 @@ public final class LimitsCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    requireBetween("--rounds", rounds, 1, MAX_ROUNDS);
+    console().requireBetween("--rounds", rounds, 1, MAX_ROUNDS);
     requireSaneMemory();
     requireWritableJson();
     if (directory == null) {
@@ -79,16 +78,12 @@ public final class LimitsCommand implements Callable<Integer> {
     requireSaneFile();
 
     LimitsReport report = new LimitsReport();
-    PrintWriter progress = spec.commandLine().getErr();
     Meter meter = new Meter(rounds);
     for (Groups.Entry entry : Groups.all(memoryBytes, directory, fileBytes)) {
-      progress.println("limits: " + entry.name() + ", preparing");
-      progress.flush();
+      console().say("limits: %s, preparing%n", entry.name());
       try (ProbeGroup group = entry.opener().open()) {
-        meter.best(group.probes(), round -> {
-          progress.println("limits: " + entry.name() + (round == 0 ? ", warming up" : ", round " + round));
-          progress.flush();
-        }).forEach(report::add);
+        meter.best(group.probes(), round -> console().say("limits: %s%s%n", entry.name(),
+            round == 0 ? ", warming up" : ", round " + round)).forEach(report::add);
       }
     }
     report.print(spec.commandLine().getOut());
@@ -101,10 +96,10 @@ public final class LimitsCommand implements Callable<Integer> {
   /** Source and target are held twice, for the machine and for the tier, and once more in the tier. */
   private void requireSaneMemory() {
     long physical = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class).getTotalMemorySize();
-    requireBetween("--memory", memoryBytes, MIN_MEMORY_BYTES, physical / 8);
+    console().requireBetween("--memory", memoryBytes, MIN_MEMORY_BYTES, physical / 8);
     if (memoryBytes < HONEST_MEMORY_BYTES) {
-      spec.commandLine().getErr().println("limits: with --memory below " + Units.bytes(HONEST_MEMORY_BYTES)
-          + " caches flatter what is measured");
+      console().say("limits: with --memory below %s caches flatter what is measured%n",
+          Units.bytes(HONEST_MEMORY_BYTES));
     }
   }
 
@@ -115,7 +110,7 @@ public final class LimitsCommand implements Callable<Integer> {
     }
     File parent = json.getAbsoluteFile().getParentFile();
     if (json.isDirectory() || !parent.isDirectory() || !(json.exists() ? json : parent).canWrite()) {
-      throw wrong("--json " + json + " cannot be written");
+      throw console().wrong("--json " + json + " cannot be written");
     }
   }
 
@@ -126,37 +121,32 @@ public final class LimitsCommand implements Callable<Integer> {
         return candidate;
       }
     }
-    throw wrong(
+    throw console().wrong(
         "neither the temporary, the current nor the home directory is writable and on a disk; name one with"
             + " --dir");
   }
 
   private void requireSaneFile() throws IOException {
     if (!Files.isDirectory(directory) || !Files.isWritable(directory)) {
-      throw wrong("--dir " + directory + " is not a writable directory");
+      throw console().wrong("--dir " + directory + " is not a writable directory");
     }
     FileStore store = Files.getFileStore(directory);
     if (inMemory(directory)) {
-      throw wrong("--dir " + directory + " is on " + store.type() + ", which is memory and not a disk");
+      throw console()
+          .wrong("--dir " + directory + " is on " + store.type() + ", which is memory and not a disk");
     }
     long free = store.getUsableSpace();
     if (fileBytes == null) {
       fileBytes = Math.min(DEFAULT_FILE_BYTES, free / 4);
     }
-    requireBetween("--bytes", fileBytes, DiskProbes.MIN_FILE_BYTES, free / 2);
+    console().requireBetween("--bytes", fileBytes, DiskProbes.MIN_FILE_BYTES, free / 2);
   }
 
   private static boolean inMemory(Path path) throws IOException {
     return MEMORY_FILE_SYSTEMS.contains(Files.getFileStore(path).type());
   }
 
-  private void requireBetween(String option, long value, long least, long most) {
-    if (value < least || value > most) {
-      throw wrong(option + " is " + value + ", must be " + least + " to " + most);
-    }
-  }
-
-  private ParameterException wrong(String message) {
-    return new ParameterException(spec.commandLine(), message);
+  private Console console() {
+    return new Console(spec);
   }
 }

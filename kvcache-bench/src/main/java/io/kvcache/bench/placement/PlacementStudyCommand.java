@@ -1,6 +1,7 @@
 package io.kvcache.bench.placement;
 
 import io.kvcache.Encoding;
+import io.kvcache.bench.Console;
 import io.kvcache.bench.serving.CachedModel;
 import io.kvcache.bench.serving.Prefilled;
 import io.kvcache.bench.serving.Weights;
@@ -9,16 +10,13 @@ import io.kvcache.bench.task.DocumentKind;
 import io.kvcache.bench.task.DocumentSize;
 import java.io.File;
 import java.io.IOException;
-import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** Compares utility with every fixed encoding under LRU, over several seeds and capacities. */
@@ -92,9 +90,10 @@ public final class PlacementStudyCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    requireBetween("--seeds", seeds);
-    requireBetween("--documents", documents);
-    requireBetween("--requests", requests);
+    Console console = new Console(spec);
+    console.requireBetween("--seeds", seeds, 1, MOST);
+    console.requireBetween("--documents", documents, 1, MOST);
+    console.requireBetween("--requests", requests, 1, MOST);
     List<Policy> policies;
     List<Study> studies;
     try {
@@ -103,12 +102,12 @@ public final class PlacementStudyCommand implements Callable<Integer> {
       studies.forEach(study -> setting(study, 1, Throttle.OFF));
       Throttle.parse(throttle, 1);
     } catch (IllegalArgumentException e) {
-      throw new ParameterException(spec.commandLine(), e.getMessage(), e);
+      throw console.wrong(e.getMessage());
     }
     Throttle speeds = null;
     try (CachedModel engine = new CachedModel(Weights.of(model), Weights.nameOf(model))) {
       for (int seed = 1; seed <= seeds; seed++) {
-        speeds = run(engine, seed, policies, studies, speeds);
+        speeds = run(console, engine, seed, policies, studies, speeds);
       }
     }
     StudyReport report = new StudyReport(studies, speeds);
@@ -133,7 +132,8 @@ public final class PlacementStudyCommand implements Callable<Integer> {
   }
 
   /** Runs all policies on the documents of a seed; the first seed measures how fast tiers may be, for all. */
-  private Throttle run(CachedModel engine, int seed, List<Policy> policies, List<Study> studies,
+  private Throttle run(Console console, CachedModel engine, int seed, List<Policy> policies,
+      List<Study> studies,
       Throttle known)
       throws IOException {
     List<Prefilled> read = new ArrayList<>();
@@ -143,9 +143,9 @@ public final class PlacementStudyCommand implements Callable<Integer> {
       for (int number = 0; number < documents; number++) {
         read.add(engine.prefill(generator.generate(kinds[number % kinds.length],
             DocumentGenerator.FIRST_HELD_OUT_SEED + seed * 1_000_000L + number), training));
-        say("\rseed %d: read %d of %d documents", seed, read.size(), documents);
+        console.say("\rseed %d: read %d of %d documents", seed, read.size(), documents);
       }
-      say("%n");
+      console.say("%n");
       Comparison comparison = new Comparison(engine, read, null);
       comparison.prefillBytesPerSecond(); // the first time is for the just-in-time compiler
       Throttle speeds = known != null ? known : Throttle.parse(throttle, comparison.prefillBytesPerSecond());
@@ -155,9 +155,11 @@ public final class PlacementStudyCommand implements Callable<Integer> {
           long start = System.nanoTime();
           PolicyResult result = comparison.run(policy, setting(study, comparison.workingSetBytes(), speeds),
               workload,
-              done -> say("\rseed %d, %s, %-22s %4d requests", seed, study.capacity(), policy.name(), done));
+              done -> console.say("\rseed %d, %s, %-22s %4d requests", seed, study.capacity(), policy.name(),
+                  done));
           study.add(policy, result);
-          say(": mean %.1f ms, accuracy %.3f, took %.1f s%n", result.ttftMillisMean(), result.accuracy(),
+          console.say(": mean %.1f ms, accuracy %.3f, took %.1f s%n", result.ttftMillisMean(),
+              result.accuracy(),
               (System.nanoTime() - start) / 1e9);
         }
       }
@@ -181,15 +183,4 @@ public final class PlacementStudyCommand implements Callable<Integer> {
     throw new IllegalArgumentException("'" + study.capacity() + "' is not two shares such as 0.08/0.15");
   }
 
-  private void requireBetween(String option, int value) {
-    if (value < 1 || value > MOST) {
-      throw new ParameterException(spec.commandLine(), option + " is " + value + ", must be 1 to " + MOST);
-    }
-  }
-
-  private void say(String format, Object... values) {
-    PrintWriter progress = spec.commandLine().getErr();
-    progress.printf(Locale.ROOT, format, values);
-    progress.flush();
-  }
 }

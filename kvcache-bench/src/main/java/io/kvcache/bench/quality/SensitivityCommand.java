@@ -1,5 +1,6 @@
 package io.kvcache.bench.quality;
 
+import io.kvcache.bench.Console;
 import io.kvcache.bench.model.ModelWeights;
 import io.kvcache.bench.serving.Weights;
 import io.kvcache.bench.task.DocumentGenerator;
@@ -7,7 +8,6 @@ import io.kvcache.bench.task.DocumentKind;
 import io.kvcache.bench.task.DocumentSize;
 import java.io.File;
 import java.io.IOException;
-import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -20,7 +20,6 @@ import java.util.concurrent.atomic.AtomicInteger;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** Tells which kind of document suffers from which encoding. */
@@ -60,10 +59,11 @@ public final class SensitivityCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException, InterruptedException, ExecutionException {
-    requireBetween("--documents", documents, 1, MOST);
-    requireBetween("--questions", questions, 1, MOST);
-    requireBetween("--seed", seed, 0, Integer.MAX_VALUE);
-    SensitivityReport report = new SensitivityReport(seed, outcomes(Weights.of(model)));
+    Console console = new Console(spec);
+    console.requireBetween("--documents", documents, 1, MOST);
+    console.requireBetween("--questions", questions, 1, MOST);
+    console.requireBetween("--seed", seed, 0, Integer.MAX_VALUE);
+    SensitivityReport report = new SensitivityReport(seed, outcomes(Weights.of(model), console));
     report.print(spec.commandLine().getOut());
     if (json != null) {
       report.writeJson(json);
@@ -72,13 +72,12 @@ public final class SensitivityCommand implements Callable<Integer> {
   }
 
   /** By document, kinds in turn; each is worked on by one thread, so that the result does not depend on how many. */
-  private List<ContextOutcome> outcomes(ModelWeights weights)
+  private List<ContextOutcome> outcomes(ModelWeights weights, Console console)
       throws InterruptedException, ExecutionException {
     DocumentGenerator generator = new DocumentGenerator(DocumentSize.STANDARD);
     DocumentKind[] kinds = DocumentKind.values();
     int total = documents * kinds.length;
     AtomicInteger done = new AtomicInteger();
-    PrintWriter progress = spec.commandLine().getErr();
     try (ExecutorService threads = Executors.newFixedThreadPool(Runtime.getRuntime().availableProcessors())) {
       List<Future<ContextOutcome>> running = new ArrayList<>();
       for (int number = 0; number < total; number++) {
@@ -89,8 +88,7 @@ public final class SensitivityCommand implements Callable<Integer> {
             ContextOutcome outcome = run.run(
                 generator.generate(kinds[current % kinds.length], documentSeed), current / kinds.length,
                 questions);
-            progress.printf("\r%4d of %d documents", done.incrementAndGet(), total);
-            progress.flush();
+            console.say("\r%4d of %d documents", done.incrementAndGet(), total);
             return outcome;
           }
         }));
@@ -99,15 +97,8 @@ public final class SensitivityCommand implements Callable<Integer> {
       for (Future<ContextOutcome> each : running) {
         outcomes.add(each.get());
       }
-      progress.println();
+      console.say("%n");
       return outcomes;
-    }
-  }
-
-  private void requireBetween(String option, long value, long least, long most) {
-    if (value < least || value > most) {
-      throw new ParameterException(
-          spec.commandLine(), option + " is " + value + ", must be " + least + " to " + most);
     }
   }
 }
