@@ -1,18 +1,18 @@
 package io.kvcache.bench.quality;
 
-import io.kvcache.DType;
 import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
 import io.kvcache.KvLayout;
 import io.kvcache.TokenScores;
 import io.kvcache.bench.model.KvState;
-import io.kvcache.bench.model.ModelConfig;
 import io.kvcache.bench.model.ModelWeights;
 import io.kvcache.bench.model.PrunedLayer;
 import io.kvcache.bench.model.Transformer;
 import io.kvcache.bench.quality.ContextOutcome.Outcome;
+import io.kvcache.bench.serving.CachedModel;
 import io.kvcache.bench.task.RecallDocument;
 import io.kvcache.bench.task.RecallQuestion;
+import io.kvcache.compress.Compressors;
 import io.kvcache.internal.quality.AttentionFidelity;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -22,10 +22,8 @@ import java.util.Map;
 
 /** Asks questions about documents whose KV went through each encoding. One thread. */
 final class SensitivityRun implements AutoCloseable {
-  /** That of the demo: documents are short. */
-  private static final int CHUNK_TOKENS = 64;
-  private static final int INT8 = 2;
-  private static final int INT4 = 3;
+  private static final Encoding INT8 = Encoding.of(Compressors.int8().codec());
+  private static final Encoding INT4 = Encoding.of(Compressors.int4().codec());
   private static final int[] PERCENTS = {90, 80, 70, 50, 30, 20, 10};
   private static final int[] PERCENTS_QUANTIZED = {70, 50, 30};
 
@@ -34,20 +32,18 @@ final class SensitivityRun implements AutoCloseable {
 
   SensitivityRun(ModelWeights weights) {
     transformer = new Transformer(weights, 1);
-    ModelConfig config = transformer.config();
-    layout = KvLayout.uniform(config.layers(), config.kvHeads(), config.headDim(), DType.BF16)
-        .withChunkTokens(CHUNK_TOKENS);
+    layout = CachedModel.layoutOf(transformer.config());
   }
 
   /** What is compared, in the order of reports. */
   static List<Encoding> encodings() {
-    List<Encoding> encodings = new ArrayList<>(List.of(Encoding.RAW, Encoding.of(INT8), Encoding.of(INT4)));
+    List<Encoding> encodings = new ArrayList<>(List.of(Encoding.RAW, INT8, INT4));
     for (int percent : PERCENTS) {
       addMethods(encodings, Encoding.RAW, percent);
     }
-    for (int codec : new int[] {INT8, INT4}) {
+    for (Encoding quantized : List.of(INT8, INT4)) {
       for (int percent : PERCENTS_QUANTIZED) {
-        addMethods(encodings, Encoding.of(codec), percent);
+        addMethods(encodings, quantized, percent);
       }
     }
     return encodings;

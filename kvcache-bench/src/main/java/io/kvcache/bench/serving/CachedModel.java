@@ -47,10 +47,14 @@ public final class CachedModel implements AutoCloseable {
   /** The model of these weights; {@code name} stands for them and their revision. */
   public CachedModel(ModelWeights weights, String name) {
     transformer = new Transformer(weights);
-    ModelConfig config = transformer.config();
-    layout = KvLayout.uniform(config.layers(), config.kvHeads(), config.headDim(), DType.BF16)
-        .withChunkTokens(CHUNK_TOKENS);
+    layout = layoutOf(transformer.config());
     namespace = Namespace.of(name, layout).withEngine("kvcache-bench");
+  }
+
+  /** That of the KV of a model of this shape. */
+  public static KvLayout layoutOf(ModelConfig config) {
+    return KvLayout.uniform(config.layers(), config.kvHeads(), config.headDim(), DType.BF16)
+        .withChunkTokens(CHUNK_TOKENS);
   }
 
   /** That of its KV. */

@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import io.kvcache.DType;
 import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
 import io.kvcache.KvHalf;
@@ -14,10 +13,10 @@ import io.kvcache.KvLayout;
 import io.kvcache.TokenScores;
 import io.kvcache.bench.Invocation;
 import io.kvcache.bench.model.KvState;
-import io.kvcache.bench.model.ModelConfig;
 import io.kvcache.bench.model.ModelWeights;
 import io.kvcache.bench.model.Transformer;
 import io.kvcache.bench.quality.ContextOutcome.Outcome;
+import io.kvcache.bench.serving.CachedModel;
 import io.kvcache.bench.serving.Weights;
 import io.kvcache.bench.task.DocumentGenerator;
 import io.kvcache.bench.task.DocumentKind;
@@ -46,9 +45,7 @@ class SensitivityTest {
   @BeforeAll
   static void open() throws IOException {
     weights = Weights.of(null);
-    ModelConfig config = weights.config();
-    layout =
-        KvLayout.uniform(config.layers(), config.kvHeads(), config.headDim(), DType.BF16).withChunkTokens(64);
+    layout = CachedModel.layoutOf(weights.config());
   }
 
   @Test
