@@ -3,10 +3,12 @@ package io.kvcache.bench.demo;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.kvcache.bench.ByteSizeConverter;
 import io.kvcache.bench.Console;
+import io.kvcache.bench.Machine;
 import io.kvcache.bench.TemporaryDirectory;
 import io.kvcache.bench.placement.Throttle;
 import io.kvcache.bench.serving.CachedModel;
 import io.kvcache.bench.serving.Weights;
+import io.kvcache.bench.serving.WorkingSet;
 import io.kvcache.tiers.DramTier;
 import io.kvcache.tiers.SsdTier;
 import java.io.File;
@@ -98,8 +100,8 @@ public final class DemoCommand implements Callable<Integer> {
     console.requireBetween("--documents", documents, 1, MOST_DOCUMENTS);
     console.requireBetween("--questions", questions, 1, MOST_QUESTIONS);
     console.requireBetween("--seed", seed, 0, Integer.MAX_VALUE);
-    requireCapacity(console, "--dram", dramBytes, DramTier.MIN_CAPACITY_BYTES);
-    requireCapacity(console, "--ssd", ssdBytes, SsdTier.MIN_CAPACITY_BYTES);
+    requireCapacity(console, "--dram", dramBytes, DramTier.MIN_CAPACITY_BYTES, Machine.memoryBytes());
+    requireCapacity(console, "--ssd", ssdBytes, SsdTier.MIN_CAPACITY_BYTES, Long.MAX_VALUE);
     console.requireBetween("--requests", requests, 0, MOST_REQUESTS);
     requirePolicyOptions(console);
     DemoTask task = DemoTask.generate(documents, questions, seed);
@@ -133,11 +135,10 @@ public final class DemoCommand implements Callable<Integer> {
   }
 
   private DemoRun.Capacities capacities(CachedModel engine, DemoTask task) {
-    long chunk = engine.layout().chunkBytes();
-    long workingSet = Math.max(chunk, task.workingSetBytes(engine.layout().chunkTokens(), chunk));
-    long dram = dramBytes != null ? dramBytes : Math.max(2 * chunk, workingSet / 3);
-    long ssd = ssdBytes != null ? ssdBytes : 2 * workingSet + DemoRun.SSD_OVERHEAD_BYTES;
-    return new DemoRun.Capacities(workingSet, dram, ssd);
+    WorkingSet kv = WorkingSet.of(engine, task.documents());
+    long dram = dramBytes != null ? dramBytes : Math.max(kv.leastDramBytes(), kv.bytes() / 3);
+    long ssd = ssdBytes != null ? ssdBytes : 2 * kv.bytes() + DemoRun.SSD_OVERHEAD_BYTES;
+    return new DemoRun.Capacities(kv.bytes(), dram, ssd);
   }
 
   private void requirePolicyOptions(Console console) {
@@ -152,9 +153,9 @@ public final class DemoCommand implements Callable<Integer> {
   }
 
   /** Now rather than after minutes of answering questions. */
-  private void requireCapacity(Console console, String option, Long bytes, long least) {
+  private void requireCapacity(Console console, String option, Long bytes, long least, long most) {
     if (bytes != null) {
-      console.requireBetween(option, bytes, least, Long.MAX_VALUE);
+      console.requireBetween(option, bytes, least, most);
     }
   }
 }

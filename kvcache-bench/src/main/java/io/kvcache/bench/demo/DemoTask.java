@@ -35,10 +35,4 @@ record DemoTask(List<RecallDocument> documents, List<Asked> questions) {
     }
     return new DemoTask(documents, questions);
   }
-
-  /** Bytes of the KV of all full chunks, not compressed: what the cache would have to hold. */
-  long workingSetBytes(int chunkTokens, long chunkBytes) {
-    return documents.stream().mapToLong(document -> document.tokens().length / chunkTokens * chunkBytes)
-        .sum();
-  }
 }

@@ -9,6 +9,7 @@ import io.kvcache.bench.placement.Throttle;
 import io.kvcache.bench.placement.Workload;
 import io.kvcache.bench.serving.CachedModel;
 import io.kvcache.bench.serving.Prefilled;
+import io.kvcache.bench.serving.WorkingSet;
 import io.kvcache.bench.task.RecallDocument;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -76,14 +77,14 @@ final class PolicyPhase {
 
   private Outcome compare(List<Prefilled> documents) throws IOException {
     Comparison comparison = new Comparison(engine, documents, null);
-    long workingSet = comparison.workingSetBytes();
+    WorkingSet kv = WorkingSet.of(engine, task.documents());
     Throttle throttle = Throttle.parse(choice.throttle, comparison.prefillBytesPerSecond());
-    Setting setting = Setting.ofShares(workingSet, DRAM_SHARE, SSD_SHARE, throttle);
+    Setting setting = Setting.ofShares(kv, DRAM_SHARE, SSD_SHARE, throttle);
     Workload workload =
         Workload.generate(documents, choice.requests, ZIPF_EXPONENT, MOST_QUESTIONS, choice.seed);
     List<PolicyResult> unthrottled =
         throttle.on() ? results(comparison, fewPolicies(), setting.with(Throttle.OFF), workload) : List.of();
-    return new Outcome(workingSet, setting, results(comparison, policies(), setting, workload), unthrottled);
+    return new Outcome(kv.bytes(), setting, results(comparison, policies(), setting, workload), unthrottled);
   }
 
   private List<Policy> policies() {

@@ -47,10 +47,11 @@ final class PolicyReport {
         "computed");
     for (PolicyResult result : results) {
       Map<String, Double> shares = result.hitTokenShareByTier();
-      out.printf(Locale.ROOT, "%-22s %8.1f %8.1f %8.1f %9.1f%%   %5.0f%% %5.0f%% %8.0f%%%n", result.name(),
+      out.printf(Locale.ROOT, "%-22s %8.1f %8.1f %8.1f %9.1f%%   %5.0f%% %5.0f%% %8.0f%%%s%n", result.name(),
           result.ttftMillisMean(), result.ttftMillisMedian(), result.ttftMillisP90(), 100 * result.accuracy(),
           100 * shares.getOrDefault("dram", 0.0), 100 * shares.getOrDefault("ssd", 0.0),
-          100 * (1 - result.hitTokenShare()));
+          100 * (1 - result.hitTokenShare()),
+          result.rejected() > 0 ? "   " + result.rejected() + " stores found no room" : "");
     }
   }
 
@@ -87,6 +88,7 @@ final class PolicyReport {
     fields.put("ttftMillisMean", result.ttftMillisMean());
     fields.put("ttftMillisP90", result.ttftMillisP90());
     fields.put("accuracy", result.accuracy());
+    fields.put("rejected", result.rejected());
     fields.put("hitTokenShareByTier", result.hitTokenShareByTier());
     return fields;
   }

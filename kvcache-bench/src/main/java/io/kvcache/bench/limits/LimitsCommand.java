@@ -1,11 +1,10 @@
 package io.kvcache.bench.limits;
 
-import com.sun.management.OperatingSystemMXBean;
 import io.kvcache.bench.ByteSizeConverter;
 import io.kvcache.bench.Console;
+import io.kvcache.bench.Machine;
 import java.io.File;
 import java.io.IOException;
-import java.lang.management.ManagementFactory;
 import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -95,8 +94,7 @@ public final class LimitsCommand implements Callable<Integer> {
 
   /** Source and target are held twice, for the machine and for the tier, and once more in the tier. */
   private void requireSaneMemory() {
-    long physical = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class).getTotalMemorySize();
-    console().requireBetween("--memory", memoryBytes, MIN_MEMORY_BYTES, physical / 8);
+    console().requireBetween("--memory", memoryBytes, MIN_MEMORY_BYTES, Machine.memoryBytes() / 8);
     if (memoryBytes < HONEST_MEMORY_BYTES) {
       console().say("limits: with --memory below %s caches flatter what is measured%n",
           Units.bytes(HONEST_MEMORY_BYTES));

@@ -62,12 +62,6 @@ public final class Comparison {
     this.replies = new Replies(engine, documents);
   }
 
-  /** KV of all full chunks, raw. */
-  public long workingSetBytes() {
-    return documents.stream().mapToLong(document -> engine.storableTokens(document.document().tokens())).sum()
-        * engine.layout().tokenBytes();
-  }
-
   /** Bytes of KV the engine computes in a second. */
   public double prefillBytesPerSecond() {
     return replies.prefillBytesPerSecond();
@@ -79,7 +73,7 @@ public final class Comparison {
     if (policy.placement().isEmpty()) {
       Pass pass = new Pass(null, null, policy, done);
       workload.measured().forEach(request -> pass.serve(request, true));
-      return pass.result(Map.of(), List.of());
+      return pass.result(0, Map.of(), List.of());
     }
     try (TemporaryDirectory ssd = new TemporaryDirectory(directory, "kvcache-policy-")) {
       Background background = new Background();
@@ -88,7 +82,8 @@ public final class Comparison {
         workload.warmUp().forEach(request -> pass.serve(request, false));
         CacheStats before = cache.stats();
         workload.measured().forEach(request -> pass.serve(request, true));
-        return pass.result(hitShares(cache.stats().minus(before)),
+        CacheStats interval = cache.stats().minus(before);
+        return pass.result(interval.rejectedReservations(), hitShares(interval),
             policy.profiles() ? contexts(cache) : List.of());
       }
     }
@@ -174,10 +169,9 @@ public final class Comparison {
       }
     }
 
-    PolicyResult result(Map<String, Double> hitShares, List<PlacedContext> contexts) {
+    PolicyResult result(long rejected, Map<String, Double> hitShares, List<PlacedContext> contexts) {
       return new PolicyResult(policy.name(), ttftMillis.stream().mapToDouble(Double::doubleValue).toArray(),
-          correct,
-          hitShares, contexts);
+          correct, rejected, hitShares, contexts);
     }
   }
 }

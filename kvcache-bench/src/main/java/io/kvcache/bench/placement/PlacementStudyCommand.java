@@ -2,9 +2,11 @@ package io.kvcache.bench.placement;
 
 import io.kvcache.Encoding;
 import io.kvcache.bench.Console;
+import io.kvcache.bench.EncodingNames;
 import io.kvcache.bench.serving.CachedModel;
 import io.kvcache.bench.serving.Prefilled;
 import io.kvcache.bench.serving.Weights;
+import io.kvcache.bench.serving.WorkingSet;
 import io.kvcache.bench.task.DocumentGenerator;
 import io.kvcache.bench.task.DocumentKind;
 import io.kvcache.bench.task.DocumentSize;
@@ -98,8 +100,7 @@ public final class PlacementStudyCommand implements Callable<Integer> {
     List<Study> studies;
     try {
       policies = policies();
-      studies = capacities.stream().map(Study::new).toList();
-      studies.forEach(study -> setting(study, 1, Throttle.OFF));
+      studies = capacities.stream().map(Capacity::parse).map(Study::new).toList();
       Throttle.parse(throttle, 1);
     } catch (IllegalArgumentException e) {
       throw console.wrong(e.getMessage());
@@ -150,12 +151,16 @@ public final class PlacementStudyCommand implements Callable<Integer> {
       comparison.prefillBytesPerSecond(); // the first time is for the just-in-time compiler
       Throttle speeds = known != null ? known : Throttle.parse(throttle, comparison.prefillBytesPerSecond());
       Workload workload = Workload.generate(read, requests, zipf, MOST_QUESTIONS, seed);
+      WorkingSet kv = WorkingSet.of(engine, read.stream().map(Prefilled::document).toList());
       for (Study study : studies) {
+        Setting setting = study.capacity().setting(kv, speeds);
+        study.on(setting);
         for (Policy policy : policies) {
           long start = System.nanoTime();
-          PolicyResult result = comparison.run(policy, setting(study, comparison.workingSetBytes(), speeds),
+          PolicyResult result = comparison.run(policy, setting,
               workload,
-              done -> console.say("\rseed %d, %s, %-22s %4d requests", seed, study.capacity(), policy.name(),
+              done -> console.say("\rseed %d, %s, %-22s %4d requests", seed, study.capacity().name(),
+                  policy.name(),
                   done));
           study.add(policy, result);
           console.say(": mean %.1f ms, accuracy %.3f, took %.1f s%n", result.ttftMillisMean(),
@@ -168,19 +173,4 @@ public final class PlacementStudyCommand implements Callable<Integer> {
       read.forEach(Prefilled::close);
     }
   }
-
-  private static Setting setting(Study study, long workingSetBytes, Throttle speeds) {
-    String[] shares = study.capacity().split("/");
-    try {
-      double dram = Double.parseDouble(shares[0]);
-      double ssd = Double.parseDouble(shares[1]);
-      if (shares.length == 2 && dram > 0 && ssd > 0 && dram + ssd < Double.POSITIVE_INFINITY) {
-        return Setting.ofShares(workingSetBytes, dram, ssd, speeds);
-      }
-    } catch (NumberFormatException | IndexOutOfBoundsException malformed) {
-      // said below, in the same words
-    }
-    throw new IllegalArgumentException("'" + study.capacity() + "' is not two shares such as 0.08/0.15");
-  }
-
 }

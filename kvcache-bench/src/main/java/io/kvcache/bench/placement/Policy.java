@@ -2,6 +2,7 @@ package io.kvcache.bench.placement;
 
 import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
+import io.kvcache.bench.EncodingNames;
 import io.kvcache.compress.Compressors;
 import io.kvcache.placement.LruPlacement;
 import io.kvcache.placement.UtilityPlacement;

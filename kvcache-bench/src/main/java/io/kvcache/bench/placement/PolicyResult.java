@@ -10,10 +10,11 @@ import java.util.Map;
  * @param name of the policy
  * @param ttftMillis time to first token of each measured request
  * @param correct requests answered exactly right
+ * @param rejected stores that found no room, in the same time
  * @param hitTokenShareByTier share of all tokens of the documents asked about that was loaded, by tier
  * @param contexts where each document is, and why; empty unless the policy weighs alternatives
  */
-public record PolicyResult(String name, double[] ttftMillis, int correct,
+public record PolicyResult(String name, double[] ttftMillis, int correct, long rejected,
     Map<String, Double> hitTokenShareByTier,
     List<PlacedContext> contexts) {
   private static final double P90 = 0.9;

@@ -14,15 +14,26 @@ final class Study {
   /** What raw LRU may be behind in accuracy and still be compared. */
   static final double RAW_TOLERANCE = 0.03;
 
-  private final String capacity;
+  private final Capacity capacity;
+  private final List<Setting> settings = new ArrayList<>();
   private final Map<Policy, List<PolicyResult>> bySeed = new LinkedHashMap<>();
 
-  Study(String capacity) {
+  Study(Capacity capacity) {
     this.capacity = capacity;
   }
 
-  String capacity() {
+  Capacity capacity() {
     return capacity;
+  }
+
+  /** Takes note of the tiers that the next seed has. */
+  void on(Setting setting) {
+    settings.add(setting);
+  }
+
+  /** The tiers by seed. */
+  List<Setting> settings() {
+    return settings;
   }
 
   void add(Policy policy, PolicyResult result) {

@@ -11,9 +11,12 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.function.ToLongFunction;
 
 /** What a study found, for people and for programs. */
 final class StudyReport {
+  private static final double MIB = 1 << 20;
+
   private final List<Study> studies;
   private final Throttle throttle;
 
@@ -32,17 +35,29 @@ final class StudyReport {
   }
 
   private static void printResults(PrintWriter out, Study study) {
-    out.printf("%nCapacity %s of the raw KV (DRAM/SSD):%n%-22s %-20s %-22s %7s %7s   %5s %5s%n",
-        study.capacity(),
-        "policy", "accuracy, %", "mean TTFT, ms", "median", "p90", "DRAM%", "SSD%");
+    out.printf(Locale.ROOT,
+        "%nCapacity %s of the raw KV (DRAM/SSD): DRAM %.1f MiB, SSD %.1f MiB (4 MiB of it for the index)%s:%n"
+            + "%-22s %-20s %-22s %7s %7s   %5s %5s%n",
+        study.capacity().name(), mib(study, Setting::dramBytes), mib(study, Setting::ssdBytes),
+        study.settings().stream().distinct().count() > 1 ? ", means over the seeds" : "", "policy",
+        "accuracy, %", "mean TTFT, ms", "median", "p90", "DRAM%", "SSD%");
     for (Policy policy : study.results().keySet()) {
-      out.printf(Locale.ROOT, "%-22s %-20s %-22s %7.1f %7.1f   %5.0f %5.0f%n", policy.name(),
+      out.printf(Locale.ROOT, "%-22s %-20s %-22s %7.1f %7.1f   %5.0f %5.0f%s%n", policy.name(),
           text(study.mean(policy, PolicyResult::accuracy), 100), text(study.mean(policy,
               PolicyResult::ttftMillisMean), 1),
           study.mean(policy, PolicyResult::ttftMillisMedian).value(),
           study.mean(policy, PolicyResult::ttftMillisP90).value(), hits(study, policy, "dram"),
-          hits(study, policy, "ssd"));
+          hits(study, policy, "ssd"),
+          rejected(study, policy) > 0 ? "   " + rejected(study, policy) + " stores found no room" : "");
     }
+  }
+
+  private static double mib(Study study, ToLongFunction<Setting> bytes) {
+    return study.settings().stream().mapToLong(bytes).average().orElse(Double.NaN) / MIB;
+  }
+
+  private static long rejected(Study study, Policy policy) {
+    return study.results().get(policy).stream().mapToLong(PolicyResult::rejected).sum();
   }
 
   private static double hits(Study study, Policy policy, String tier) {
@@ -80,7 +95,9 @@ final class StudyReport {
     List<Map<String, Object>> list = new ArrayList<>();
     for (Study study : studies) {
       Map<String, Object> fields = new LinkedHashMap<>();
-      fields.put("capacity", study.capacity());
+      fields.put("capacity", study.capacity().name());
+      fields.put("dramBytesBySeed", study.settings().stream().map(Setting::dramBytes).toList());
+      fields.put("ssdBytesBySeed", study.settings().stream().map(Setting::ssdBytes).toList());
       fields.put("policies", study.results().keySet().stream().map(policy -> policy(study, policy)).toList());
       fields.put("duels", study.duels().stream().map(StudyReport::duel).toList());
       list.add(fields);
@@ -98,6 +115,7 @@ final class StudyReport {
     fields.put("ttftMillisMean", study.mean(policy, PolicyResult::ttftMillisMean));
     fields.put("ttftMillisMedian", study.mean(policy, PolicyResult::ttftMillisMedian));
     fields.put("ttftMillisP90", study.mean(policy, PolicyResult::ttftMillisP90));
+    fields.put("rejected", rejected(study, policy));
     fields.put("bySeed", study.results().get(policy));
     return fields;
   }

@@ -3,9 +3,9 @@ package io.kvcache.bench.quality;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
+import io.kvcache.bench.EncodingNames;
 import io.kvcache.bench.quality.ContextOutcome.Outcome;
 import io.kvcache.bench.task.DocumentKind;
-import io.kvcache.compress.Compressors;
 import java.io.File;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -50,11 +50,6 @@ final class SensitivityReport {
     return List.copyOf(contexts.getFirst().byEncoding().keySet());
   }
 
-  private static String name(Encoding encoding) {
-    return encoding.name(Compressors.standard().stream().filter(codec -> codec.codec() == encoding.codec())
-        .map(codec -> codec.name()).findFirst().orElse("raw"));
-  }
-
   private static String name(DocumentKind kind) {
     return kind.name().toLowerCase(Locale.ROOT);
   }
@@ -78,7 +73,7 @@ final class SensitivityReport {
   }
 
   private void printRow(PrintWriter out, Encoding encoding) {
-    out.printf("%-20s", name(encoding));
+    out.printf("%-20s", EncodingNames.nameOf(encoding));
     double least = 1;
     double most = 0;
     for (DocumentKind kind : DocumentKind.values()) {
@@ -99,7 +94,8 @@ final class SensitivityReport {
     out.println();
     for (Encoding rate : encodings()) {
       if (rate.dropping() == DropMethod.STREAMING_LLM) { // stands for its rate
-        out.printf("%-20s", "*" + name(rate).substring(DropMethod.STREAMING_LLM.label().length()));
+        out.printf("%-20s",
+            "*" + EncodingNames.nameOf(rate).substring(DropMethod.STREAMING_LLM.label().length()));
         for (DocumentKind kind : DocumentKind.values()) {
           Encoding best = best(kind, rate);
           out.printf(Locale.ROOT, " %10s %3.0f", best.dropping().label(), 100 * cell(kind, best).accuracy());
@@ -163,7 +159,8 @@ final class SensitivityReport {
       for (Encoding encoding : encodings()) {
         Cell cell = cell(kind, encoding);
         cells.add(
-            Map.of("kind", name(kind), "encoding", name(encoding), "questions", cell.questions(), "accuracy",
+            Map.of("kind", name(kind), "encoding", EncodingNames.nameOf(encoding), "questions",
+                cell.questions(), "accuracy",
                 cell.accuracy(), "quality", cell.quality()));
       }
     }
@@ -173,7 +170,8 @@ final class SensitivityReport {
     List<Map<String, Object>> documents = new ArrayList<>();
     for (ContextOutcome context : contexts) {
       Map<String, Object> byEncoding = new LinkedHashMap<>();
-      context.byEncoding().forEach((encoding, outcome) -> byEncoding.put(name(encoding), outcome));
+      context.byEncoding()
+          .forEach((encoding, outcome) -> byEncoding.put(EncodingNames.nameOf(encoding), outcome));
       documents
           .add(Map.of("kind", name(context.kind()), "number", context.number(), "tokens", context.tokens(),
               "encodings", byEncoding));

@@ -9,10 +9,13 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
+import io.kvcache.bench.EncodingNames;
 import io.kvcache.bench.Invocation;
 import io.kvcache.bench.placement.Bootstrap.Interval;
 import io.kvcache.bench.placement.Study.Duel;
 import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -23,18 +26,20 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** The study's arithmetic on made-up results, and the command on as little as possible. */
 class PlacementStudyTest {
+  private static final Capacity CAPACITY = Capacity.parse("0.1/0.2");
+
   @TempDir
   private Path directory;
 
   private static PolicyResult result(Policy policy, double millis, int correctOfFour) {
-    return new PolicyResult(policy.name(), new double[] {millis, millis, millis, millis}, correctOfFour,
+    return new PolicyResult(policy.name(), new double[] {millis, millis, millis, millis}, correctOfFour, 0,
         Map.of("dram", 0.5, "ssd", 0.25), List.of());
   }
 
   @Test
   void figuresOfAPolicyAreWhatTheySay() {
     PolicyResult result =
-        new PolicyResult("a", new double[] {4, 1, 3, 2, 10}, 4, Map.of("dram", 0.5, "ssd", 0.25),
+        new PolicyResult("a", new double[] {4, 1, 3, 2, 10}, 4, 0, Map.of("dram", 0.5, "ssd", 0.25),
             List.of());
     assertEquals(3, result.ttftMillisMedian());
     assertEquals(4, result.ttftMillisMean());
@@ -49,7 +54,7 @@ class PlacementStudyTest {
     Policy int4 = Policy.lru("int4");
     Policy quick = Policy.utility(1);
     Policy careful = Policy.utility(20);
-    Study study = new Study("0.1/0.2");
+    Study study = new Study(CAPACITY);
     for (int seed = 0; seed < 3; seed++) {
       study.add(raw, result(raw, 100 + seed, 4));
       study.add(int4, result(int4, 30, 3));
@@ -73,10 +78,34 @@ class PlacementStudyTest {
   void aFixedPolicyThatNoneIsAsAccurateAsWins() {
     Policy raw = Policy.lru("raw");
     Policy quick = Policy.utility(1);
-    Study study = new Study("0.1/0.2");
+    Study study = new Study(CAPACITY);
     study.add(raw, result(raw, 100, 4));
     study.add(quick, result(quick, 10, 2));
     assertTrue(study.duels().stream().allMatch(duel -> duel.lost() && duel.utility().isEmpty()));
+  }
+
+  /** Floors may make tiers larger than their share says, and a policy that could not store must not pass for slow. */
+  @Test
+  void whatTiersHadAndRefusedIsReported() {
+    Policy raw = Policy.lru("raw");
+    Policy quick = Policy.utility(1);
+    Study study = new Study(CAPACITY);
+    for (int seed = 1; seed <= 2; seed++) {
+      study.on(new Setting(seed << 20, 9 << 20, Throttle.OFF));
+      study.add(raw, new PolicyResult(raw.name(), new double[] {1}, 1, 3, Map.of(), List.of()));
+      study.add(quick, result(quick, 10, 4));
+    }
+    String report = printed(study);
+    assertTrue(report.contains("DRAM 1.5 MiB, SSD 9.0 MiB"), report);
+    assertTrue(report.contains("means over the seeds"), report);
+    assertEquals(1, report.split("stores found no room", -1).length - 1, report);
+    assertTrue(report.contains(" 6 stores found no room"), report);
+  }
+
+  private static String printed(Study study) {
+    StringWriter out = new StringWriter();
+    new StudyReport(List.of(study), Throttle.OFF).print(new PrintWriter(out));
+    return out.toString();
   }
 
   @Test
@@ -114,7 +143,8 @@ class PlacementStudyTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"--fixed,int5", "--alphas,-1", "--capacities,0.1", "--seeds,0", "--throttle,warp"})
+  @CsvSource({"--fixed,int5", "--alphas,-1", "--capacities,0.1", "--capacities,11/0.1", "--seeds,0",
+    "--throttle,warp"})
   void badOptionsAreClearErrors(String option, String value) {
     Invocation bench = new Invocation();
     assertEquals(2, bench.run("placement-study", option, value), bench::err);

@@ -1,4 +1,4 @@
-package io.kvcache.bench.placement;
+package io.kvcache.bench;
 
 import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
@@ -8,13 +8,14 @@ import java.util.Arrays;
 import java.util.List;
 
 /** Encodings as people write them: {@code int8}, {@code keydiff-50}, {@code h2o-30+int4}. */
-final class EncodingNames {
+public final class EncodingNames {
   private static final List<Compressor> CODECS = Compressors.standard();
   private static final String RAW = "raw";
 
   private EncodingNames() {}
 
-  static String nameOf(Encoding encoding) {
+  /** The name of an encoding. */
+  public static String nameOf(Encoding encoding) {
     return encoding
         .name(CODECS.stream().filter(codec -> codec.codec() == encoding.codec()).map(Compressor::name)
             .findFirst().orElse(RAW));
@@ -25,7 +26,7 @@ final class EncodingNames {
    *
    * @throws IllegalArgumentException when there is none
    */
-  static Encoding parse(String name) {
+  public static Encoding parse(String name) {
     int plus = name.indexOf('+');
     String dropping = plus >= 0 ? name.substring(0, plus) : name;
     int dash = dropping.lastIndexOf('-');
