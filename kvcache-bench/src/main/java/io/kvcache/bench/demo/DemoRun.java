@@ -13,10 +13,9 @@ import io.kvcache.bench.demo.DemoTask.Asked;
 import io.kvcache.bench.serving.CachedModel;
 import io.kvcache.bench.serving.CachedModel.Answer;
 import io.kvcache.bench.serving.Prefilled;
+import io.kvcache.bench.serving.TwoTiers;
 import io.kvcache.bench.task.RecallDocument;
 import io.kvcache.placement.LruPlacement;
-import io.kvcache.tiers.DramTier;
-import io.kvcache.tiers.SsdTier;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -81,12 +80,13 @@ final class DemoRun {
   }
 
   private KvCache open() throws IOException {
-    return KvCache.builder(engine.layout())
-        .tier(DramTier.open(capacities.dramBytes))
-        .tier(SsdTier.builder(directory, capacities.ssdBytes).open())
-        .compressors(DiskCodec.compressors())
-        .policy(LruPlacement.withCodecs(0, codec.number()))
-        .open();
+    return TwoTiers.open(capacities.dramBytes, directory, capacities.ssdBytes,
+        (dram, ssd) -> KvCache.builder(engine.layout())
+            .tier(dram)
+            .tier(ssd)
+            .compressors(DiskCodec.compressors())
+            .policy(LruPlacement.withCodecs(0, codec.number()))
+            .open());
   }
 
   /** Cold, stored, warm. */

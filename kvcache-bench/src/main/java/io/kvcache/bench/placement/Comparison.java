@@ -13,11 +13,10 @@ import io.kvcache.bench.serving.CachedModel;
 import io.kvcache.bench.serving.CachedModel.Completion;
 import io.kvcache.bench.serving.Prefilled;
 import io.kvcache.bench.serving.RecallProbe;
+import io.kvcache.bench.serving.TwoTiers;
 import io.kvcache.bench.task.RecallDocument;
 import io.kvcache.compress.Compressors;
 import io.kvcache.spi.Compressor;
-import io.kvcache.tiers.DramTier;
-import io.kvcache.tiers.SsdTier;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -90,14 +89,16 @@ public final class Comparison {
   }
 
   private KvCache open(Policy policy, Setting setting, Path at, Background background) throws IOException {
-    KvCacheBuilder builder = KvCache.builder(engine.layout())
-        .tier(setting.throttle().dram(DramTier.open(setting.dramBytes())))
-        .tier(setting.throttle().ssd(SsdTier.builder(at, setting.ssdBytes()).open()))
-        .compressors(Compressors.standard().toArray(Compressor[]::new))
-        .policy(policy.placement().map(Supplier::get).orElseThrow())
-        .segmentChunks(SEGMENT_CHUNKS)
-        .runtime(background.runtime());
-    return (policy.profiles() ? builder.probe(probe, PROBE_TIMEOUT) : builder).open();
+    return TwoTiers.open(setting.dramBytes(), at, setting.ssdBytes(), (dram, ssd) -> {
+      KvCacheBuilder builder = KvCache.builder(engine.layout())
+          .tier(setting.throttle().dram(dram))
+          .tier(setting.throttle().ssd(ssd))
+          .compressors(Compressors.standard().toArray(Compressor[]::new))
+          .policy(policy.placement().map(Supplier::get).orElseThrow())
+          .segmentChunks(SEGMENT_CHUNKS)
+          .runtime(background.runtime());
+      return (policy.profiles() ? builder.probe(probe, PROBE_TIMEOUT) : builder).open();
+    });
   }
 
   private Map<String, Double> hitShares(CacheStats interval) {

@@ -76,7 +76,8 @@ final class SensitivityRun implements AutoCloseable {
         long start = System.nanoTime();
         double estimate = fidelity.estimate(decoded);
         long estimateNanos = System.nanoTime() - start;
-        try (KvState state = restored(exact, lossy.tokens(), decoded.layers(), capacity)) {
+        try (KvState state = transformer.newState(capacity)) {
+          restore(state, exact, lossy.tokens(), decoded.layers());
           outcomes.put(encoding, ask(state, questions, references, estimate, estimateNanos));
         }
       }
@@ -84,9 +85,8 @@ final class SensitivityRun implements AutoCloseable {
     return new ContextOutcome(document.kind(), number, tokens, outcomes);
   }
 
-  /** The encoded chunks, and behind them the exact rows of the last tokens, which are never stored. */
-  private KvState restored(KvState exact, int encodedTokens, List<PrunedLayer> encoded, int capacity) {
-    KvState state = transformer.newState(capacity);
+  /** Fills a state with encoded chunks, and behind them the exact rows of the last tokens, which are never stored. */
+  private static void restore(KvState state, KvState exact, int encodedTokens, List<PrunedLayer> encoded) {
     state.appendPruned(encodedTokens, encoded);
     long from = (long) encodedTokens * exact.rowBytes();
     long bytes = (long) (exact.length() - encodedTokens) * exact.rowBytes();
@@ -95,7 +95,6 @@ final class SensitivityRun implements AutoCloseable {
       MemorySegment.copy(exact.values(layer), from, state.values(layer), from, bytes);
     }
     state.restored(exact.length());
-    return state;
   }
 
   private Outcome ask(KvState state, List<RecallQuestion> questions, List<int[]> references, double estimate,

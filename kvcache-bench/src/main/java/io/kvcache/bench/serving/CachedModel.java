@@ -171,8 +171,13 @@ public final class CachedModel implements AutoCloseable {
    */
   public Prefilled prefill(RecallDocument document, int mostTraining) {
     KvState state = newState(document.tokens());
-    TokenScores scores = EngineScores.prefill(transformer, state, document.tokens());
-    return Prefilled.of(document, state, scores, mostTraining);
+    try {
+      TokenScores scores = EngineScores.prefill(transformer, state, document.tokens());
+      return Prefilled.of(document, state, scores, mostTraining);
+    } catch (RuntimeException | Error e) {
+      state.close();
+      throw e;
+    }
   }
 
   /**
