@@ -61,7 +61,8 @@ public final class DemoCommand implements Callable<Integer> {
   private DiskCodec codec;
 
   @Option(names = "--dir", paramLabel = "DIR",
-      description = "Where the disk tier lies; kept afterwards. Default: a temporary directory, deleted.")
+      description = "Where the disk tier lies, which is kept, and in it those of the policies compared, which are not."
+          + " Default: a temporary directory, deleted.")
   private Path directory;
 
   @Option(names = "--requests", paramLabel = "N", defaultValue = "40",
@@ -123,7 +124,7 @@ public final class DemoCommand implements Callable<Integer> {
       DemoReport report = new DemoReport(run.beforeRestart());
       report.add(new Restart(spec.commandLine(), at).run());
       if (requests > 0) {
-        PolicyPhase.Choice choice = new PolicyPhase.Choice(requests, alpha, throttle, seed);
+        PolicyPhase.Choice choice = new PolicyPhase.Choice(requests, alpha, throttle, seed, directory);
         report.add(new PolicyReport(new PolicyPhase(engine, task, choice, console).run()));
       }
       report.print(spec.commandLine().getOut(), task, run);

@@ -12,6 +12,7 @@ import io.kvcache.bench.serving.Prefilled;
 import io.kvcache.bench.serving.WorkingSet;
 import io.kvcache.bench.task.RecallDocument;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -35,8 +36,9 @@ final class PolicyPhase {
    * @param alpha seconds of delay that the whole of quality is worth
    * @param throttle as {@link Throttle#parse} takes it
    * @param seed of the requests
+   * @param directory where disk tiers lie while they are used; null for the system's temporary directory
    */
-  record Choice(int requests, double alpha, String throttle, long seed) {}
+  record Choice(int requests, double alpha, String throttle, long seed, Path directory) {}
 
   /**
    * What was compared, and came out.
@@ -76,7 +78,7 @@ final class PolicyPhase {
   }
 
   private Outcome compare(List<Prefilled> documents) throws IOException {
-    Comparison comparison = new Comparison(engine, documents, null);
+    Comparison comparison = new Comparison(engine, documents, choice.directory);
     WorkingSet kv = WorkingSet.of(engine, task.documents());
     Throttle throttle = Throttle.parse(choice.throttle, comparison.prefillBytesPerSecond());
     Setting setting = Setting.ofShares(kv, DRAM_SHARE, SSD_SHARE, throttle);

@@ -12,6 +12,7 @@ import io.kvcache.bench.task.DocumentKind;
 import io.kvcache.bench.task.DocumentSize;
 import java.io.File;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -81,6 +82,10 @@ public final class PlacementStudyCommand implements Callable<Integer> {
           + " such as 100,20. Default: ${DEFAULT-VALUE}.")
   private String throttle;
 
+  @Option(names = "--dir", paramLabel = "DIR",
+      description = "Where disk tiers lie while they are used. Default: the system's temporary directory.")
+  private Path directory;
+
   @Option(names = "--model", paramLabel = "FILE", description = "Other weights, in the llama2.c format.")
   private Path model;
 
@@ -104,6 +109,9 @@ public final class PlacementStudyCommand implements Callable<Integer> {
       Throttle.parse(throttle, 1);
     } catch (IllegalArgumentException e) {
       throw console.wrong(e.getMessage());
+    }
+    if (directory != null && !(Files.isDirectory(directory) && Files.isWritable(directory))) {
+      throw console.wrong("--dir " + directory + " is not a writable directory");
     }
     Throttle speeds = null;
     try (CachedModel engine = new CachedModel(Weights.of(model), Weights.nameOf(model))) {
@@ -147,7 +155,7 @@ public final class PlacementStudyCommand implements Callable<Integer> {
         console.say("\rseed %d: read %d of %d documents", seed, read.size(), documents);
       }
       console.say("%n");
-      Comparison comparison = new Comparison(engine, read, null);
+      Comparison comparison = new Comparison(engine, read, directory);
       comparison.prefillBytesPerSecond(); // the first time is for the just-in-time compiler
       Throttle speeds = known != null ? known : Throttle.parse(throttle, comparison.prefillBytesPerSecond());
       Workload workload = Workload.generate(read, requests, zipf, MOST_QUESTIONS, seed);

@@ -17,11 +17,10 @@ import java.util.function.Supplier;
  * A policy to be compared.
  *
  * @param name for people and programs
- * @param fixed the encoding, where it has one for all contexts
  * @param alpha seconds per unit of quality, where it weighs them
  * @param placement makes it; empty for no cache at all
  */
-public record Policy(String name, Optional<Encoding> fixed, Optional<Double> alpha,
+public record Policy(String name, Optional<Double> alpha,
     Optional<Supplier<PlacementPolicy>> placement) {
   /** Each of these also rounded to 4 bits; and every token, in 8 and 4 bits. */
   private static final int[][] PERCENTS = {
@@ -32,12 +31,12 @@ public record Policy(String name, Optional<Encoding> fixed, Optional<Double> alp
 
   /** Everything is computed, always. */
   public static Policy noCache() {
-    return new Policy("no cache", Optional.empty(), Optional.empty(), Optional.empty());
+    return new Policy("no cache", Optional.empty(), Optional.empty());
   }
 
   /** Least recently used, in one encoding for all. */
   public static Policy lru(Encoding encoding) {
-    return new Policy("LRU " + EncodingNames.nameOf(encoding), Optional.of(encoding), Optional.empty(),
+    return new Policy("LRU " + EncodingNames.nameOf(encoding), Optional.empty(),
         Optional.of(() -> LruPlacement.withEncodings(encoding, encoding)));
   }
 
@@ -48,8 +47,7 @@ public record Policy(String name, Optional<Encoding> fixed, Optional<Double> alp
 
   /** By utility. */
   public static Policy utility(double alpha) {
-    return new Policy(String.format(Locale.ROOT, "utility, alpha %.3g", alpha), Optional.empty(),
-        Optional.of(alpha),
+    return new Policy(String.format(Locale.ROOT, "utility, alpha %.3g", alpha), Optional.of(alpha),
         Optional.of(() -> UtilityPlacement.builder().alpha(alpha).insert(UtilityPlacement.Insert.BEST_QUALITY)
             .lossless(Compressors.lz4().codec()).candidates(candidates()).build()));
   }
