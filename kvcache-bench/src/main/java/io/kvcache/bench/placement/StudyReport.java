@@ -1,7 +1,6 @@
 package io.kvcache.bench.placement;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
-import io.kvcache.bench.placement.Bootstrap.Interval;
 import io.kvcache.bench.placement.Study.Duel;
 import java.io.File;
 import java.io.IOException;
@@ -26,7 +25,8 @@ final class StudyReport {
   }
 
   void print(PrintWriter out) {
-    out.printf("%s. Means over the seeds, with 95 %% bootstrap intervals.%n", throttle);
+    out.printf("%s. Means over the seeds, with Student's 95 %% intervals where there are several.%n",
+        throttle);
     for (Study study : studies) {
       printResults(out, study);
       printDuels(out, study);
@@ -43,7 +43,7 @@ final class StudyReport {
         "accuracy, %", "mean TTFT, ms", "median", "p90", "DRAM%", "SSD%");
     for (Policy policy : study.results().keySet()) {
       out.printf(Locale.ROOT, "%-22s %-20s %-22s %7.1f %7.1f   %5.0f %5.0f%s%n", policy.name(),
-          text(study.mean(policy, PolicyResult::accuracy), 100), text(study.mean(policy,
+          text(study.accuracy(policy), 100), text(study.mean(policy,
               PolicyResult::ttftMillisMean), 1),
           study.mean(policy, PolicyResult::ttftMillisMedian).value(),
           study.mean(policy, PolicyResult::ttftMillisP90).value(), hits(study, policy, "dram"),
@@ -65,29 +65,45 @@ final class StudyReport {
   }
 
   private static String text(Interval interval, double factor) {
-    return String.format(Locale.ROOT, "%.1f [%.1f, %.1f]", factor * interval.value(), factor * interval.low(),
-        factor * interval.high());
+    return interval.bounded()
+        ? String.format(Locale.ROOT, "%.1f [%.1f, %.1f]", factor * interval.value(), factor * interval.low(),
+            factor * interval.high())
+        : String.format(Locale.ROOT, "%.1f", factor * interval.value());
   }
 
   private static void printDuels(PrintWriter out, Study study) {
-    out.printf("%nThe fastest utility policy at least as accurate, mean TTFT over that of the fixed one:%n");
+    out.printf(
+        "%nThe fastest utility policy at least as accurate: geometric mean over the seeds of its mean TTFT"
+            + " over that of the fixed one.%n");
     for (Duel duel : study.duels()) {
       out.printf(Locale.ROOT, "%-22s %-16s %s%n", duel.fixed().name(),
-          duel.tolerance() > 0 ? String.format(Locale.ROOT, "(within %.0f pts)", 100 * duel.tolerance()) : "",
-          text(duel));
+          within(duel.tolerance()), text(duel));
     }
-    List<Duel> lost = study.duels().stream().filter(Duel::lost).toList();
-    out.println(lost.isEmpty() ? "Utility loses nowhere." : "Utility loses against: " + String.join("; ",
-        lost.stream()
-            .map(duel -> duel.fixed().name() + (duel.utility().isEmpty() ? " (none as accurate)" : ""))
-            .toList()));
+    study.duels().stream().map(Duel::tolerance).distinct().forEach(tolerance -> printLost(out,
+        ("Utility, as accurate " + within(tolerance)).strip(),
+        study.duels().stream().filter(duel -> duel.tolerance() == tolerance && duel.lost()).toList()));
+  }
+
+  private static void printLost(PrintWriter out, String utility, List<Duel> lost) {
+    out.println(utility + (lost.isEmpty() ? ", loses nowhere." : ", loses against: " + String.join("; ",
+        lost.stream().map(duel -> duel.fixed().name()
+            + (duel.utility().isEmpty() ? " (none is)" : duel.open() ? " (open)" : "")).toList())));
+  }
+
+  private static String within(double tolerance) {
+    return tolerance > 0 ? String.format(Locale.ROOT, "(within %.0f pts)", 100 * tolerance) : "";
   }
 
   private static String text(Duel duel) {
     return duel.utility()
-        .map(policy -> String.format(Locale.ROOT, "%.2f [%.2f, %.2f] by %s%s", duel.ratio().value(),
-            duel.ratio().low(), duel.ratio().high(), policy.name(),
-            duel.lost() ? ": LOSES" : duel.open() ? ": open" : ""))
+        .map(policy -> String.format(Locale.ROOT,
+            "%.2f%s by %s, %s, chosen on the same seeds%s",
+            duel.ratio().value(),
+            duel.ratio().bounded()
+                ? String.format(Locale.ROOT, " [%.2f, %.2f]", duel.ratio().low(), duel.ratio().high()) : "",
+            policy.name(),
+            duel.eligible() > 1 ? "fastest of " + duel.eligible() + " alphas" : "the only alpha as accurate",
+            (duel.lost() ? ": LOSES" : "") + (duel.open() ? ": open" : "")))
         .orElse("no utility policy is as accurate: LOSES");
   }
 
@@ -111,12 +127,22 @@ final class StudyReport {
   private static Map<String, Object> policy(Study study, Policy policy) {
     Map<String, Object> fields = new LinkedHashMap<>();
     fields.put("name", policy.name());
-    fields.put("accuracy", study.mean(policy, PolicyResult::accuracy));
-    fields.put("ttftMillisMean", study.mean(policy, PolicyResult::ttftMillisMean));
-    fields.put("ttftMillisMedian", study.mean(policy, PolicyResult::ttftMillisMedian));
-    fields.put("ttftMillisP90", study.mean(policy, PolicyResult::ttftMillisP90));
+    fields.put("accuracy", fields(study.accuracy(policy)));
+    fields.put("ttftMillisMean", fields(study.mean(policy, PolicyResult::ttftMillisMean)));
+    fields.put("ttftMillisMedian", fields(study.mean(policy, PolicyResult::ttftMillisMedian)));
+    fields.put("ttftMillisP90", fields(study.mean(policy, PolicyResult::ttftMillisP90)));
     fields.put("rejected", rejected(study, policy));
     fields.put("bySeed", study.results().get(policy));
+    return fields;
+  }
+
+  private static Map<String, Object> fields(Interval interval) {
+    Map<String, Object> fields = new LinkedHashMap<>();
+    fields.put("value", interval.value());
+    if (interval.bounded()) {
+      fields.put("low", interval.low());
+      fields.put("high", interval.high());
+    }
     return fields;
   }
 
@@ -124,9 +150,11 @@ final class StudyReport {
     Map<String, Object> fields = new LinkedHashMap<>();
     fields.put("fixed", duel.fixed().name());
     fields.put("tolerance", duel.tolerance());
+    fields.put("eligible", duel.eligible());
     fields.put("utility", duel.utility().map(Policy::name).orElse(null));
-    fields.put("ttftRatio", duel.ratio());
+    fields.put("ttftRatio", duel.utility().map(policy -> fields(duel.ratio())).orElse(null));
     fields.put("lost", duel.lost());
+    fields.put("open", duel.open());
     return fields;
   }
 }
