@@ -33,6 +33,8 @@ import java.util.function.LongSupplier;
  */
 final class TierHandle {
   private static final int FAILURES = 3;
+  /** In place of the bytes that a commit stored. */
+  private static final long FAILED = -1;
   private static final long FIRST_FENCE_NANOS = 1_000_000_000L;
   private static final long LONGEST_FENCE_NANOS = 30 * FIRST_FENCE_NANOS;
   /** A part is about a MiB: a tier that takes longer than this for one is as good as broken. */
@@ -138,24 +140,28 @@ final class TierHandle {
   /** Runs the commit of a claimed entry; false, and counted, when it fails. */
   boolean commit(Commit commit) {
     long start = nanoTime.getAsLong();
-    long before = bytesWritten.sum();
-    boolean done = commitUnobserved(commit);
+    long bytes = run(commit);
     // In memory the bytes are where they belong before the commit.
-    if (done && !addressable()) {
-      delays.observeStore(index, Math.max(1, bytesWritten.sum() - before), nanoTime.getAsLong() - start);
+    if (bytes != FAILED && !addressable()) {
+      delays.observeStore(index, Math.max(1, bytes), nanoTime.getAsLong() - start);
     }
-    return done;
+    return bytes != FAILED;
   }
 
   /** As {@link #commit}, for what says nothing about how long storing takes. */
   boolean commitUnobserved(Commit commit) {
+    return run(commit) != FAILED;
+  }
+
+  private long run(Commit commit) {
     try {
-      bytesWritten.add(commit.run());
+      long bytes = commit.run();
+      bytesWritten.add(bytes);
       succeeded();
-      return true;
+      return bytes;
     } catch (IOException | RuntimeException e) {
       failed(e);
-      return false;
+      return FAILED;
     }
   }
 

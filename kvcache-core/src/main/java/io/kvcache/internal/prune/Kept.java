@@ -76,19 +76,9 @@ public final class Kept {
     return chunks;
   }
 
-  /** Tokens of the chunk, kept or not. */
-  public int chunkTokens() {
-    return chunkTokens;
-  }
-
   /** Tokens kept in each head of a layer, 0 to all. */
   public int count(int layer) {
     return counts[layer];
-  }
-
-  /** The most that any layer keeps. */
-  public int maxCount() {
-    return Arrays.stream(counts).max().orElseThrow();
   }
 
   /** Offsets within the chunk of what a head keeps, ascending; a fresh array. */
@@ -102,11 +92,6 @@ public final class Kept {
       }
     }
     return positions;
-  }
-
-  /** Whether a head keeps the token at this offset within the chunk. */
-  public boolean has(int layer, int kvHead, int token) {
-    return (bitmaps[layer][kvHead][token / Long.SIZE] >>> token & 1) != 0;
   }
 
   /** Bytes of the encoding, for every chunk of this layout. */

@@ -38,11 +38,6 @@ public final class Scorer {
     block = new float[blockRows * channels];
   }
 
-  /** Whether the keys of a layer can be ranked. */
-  public static boolean supports(LayerSpec layer) {
-    return Elements.readable(layer.dtype());
-  }
-
   /**
    * The scores of one layer of a run, {@code [kvHead][token]}; a key that holds NaN has the score NaN.
    *

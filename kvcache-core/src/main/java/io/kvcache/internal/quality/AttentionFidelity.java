@@ -100,11 +100,6 @@ public final class AttentionFidelity {
     return heads;
   }
 
-  /** The layers looked at, ascending: the others are not asked for. */
-  public int[] layers() {
-    return heads.stream().mapToInt(ProbedHead::layer).distinct().toArray();
-  }
-
   private ProbedHead probe(int layer, int kvHead, Rows exact) {
     float[][] keys = read(layer, kvHead, KvHalf.KEYS, exact);
     float[][] values = values(layer, kvHead, exact, keys);

@@ -115,17 +115,17 @@ public final class PrefixTree {
   public List<Position> ensure(ChunkKey root, List<ChunkKey> keys, Predicate<Segment> joinable) {
     List<Position> path = match(root, keys);
     Segment at = path.size() < keys.size() ? endOf(root, path) : null;
-    Segment mine = null;
+    Segment joined = null;
     while (path.size() < keys.size()) {
       ChunkKey key = keys.get(path.size());
       if (at.child(key) != null) {
         path = match(root, keys);
         at = path.size() < keys.size() ? endOf(root, path) : null;
       } else {
-        if (!hasRoom(at) || at.migrating() || (at != mine && !joinable.test(at))) {
+        if (!hasRoom(at) || at.migrating() || (at != joined && !joinable.test(at))) {
           at = newSegment(root, at, at.firstChunk() + at.chunks());
-          mine = at;
         }
+        joined = at; // asked about only once: what is appended to it now is stored nowhere yet
         append(root, at, key);
         path.add(new Position(at, at.firstChunk() + at.chunks() - 1));
       }

@@ -114,8 +114,6 @@ class ScorerTest {
 
   @Test
   void refusesWhatItCannotRank() {
-    assertFalse(Scorer.supports(LayerSpec.opaque(64)));
-    assertTrue(Scorer.supports(LayerSpec.of(1, 2, DType.FP8)));
     LayerSpec opaque = LayerSpec.opaque(8);
     List<MemorySegment> keys = List.of(MemorySegment.ofArray(new byte[128]));
     assertThrows(IllegalArgumentException.class, () -> Scorer.score(DropMethod.KNORM, opaque, 16, 0, keys));

@@ -1,6 +1,5 @@
 package io.kvcache.internal.quality;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -14,7 +13,10 @@ import io.kvcache.internal.quality.AttentionFidelity.Rows;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
+import java.util.NavigableSet;
+import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.TreeSet;
 import java.util.function.IntPredicate;
 import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
@@ -91,14 +93,23 @@ class AttentionFidelityTest {
 
   @Test
   void looksAtFewHeadsOfManyAndNeverAtTheFirstLayer() {
-    assertArrayEquals(new int[] {1, 2}, fidelity.layers());
-    KvLayout one = KvLayout.uniform(1, 1, 8, DType.F32).withChunkTokens(64);
-    assertArrayEquals(new int[] {0},
-        new AttentionFidelity(one, rows(random(one, 1), t -> true, x -> x)).layers());
-    KvLayout many = KvLayout.uniform(40, 1, 8, DType.F32).withChunkTokens(64);
-    int[] layers = new AttentionFidelity(many, rows(random(many, 1), t -> true, x -> x)).layers();
-    assertEquals(16, layers.length);
-    assertTrue(layers[0] > 0 && layers[15] > 36, Arrays.toString(layers));
+    assertEquals(Set.of(1, 2), layersRead(LAYOUT));
+    assertEquals(Set.of(0), layersRead(KvLayout.uniform(1, 1, 8, DType.F32).withChunkTokens(64)));
+    NavigableSet<Integer> layers = layersRead(KvLayout.uniform(40, 1, 8, DType.F32).withChunkTokens(64));
+    assertEquals(16, layers.size());
+    assertTrue(layers.first() > 0 && layers.last() > 36, layers.toString());
+  }
+
+  /** The layers whose rows are asked for, which is what a measurement costs. */
+  private static NavigableSet<Integer> layersRead(KvLayout layout) {
+    NavigableSet<Integer> layers = new TreeSet<>();
+    Rows exact = rows(random(layout, 1), token -> true, row -> row);
+    Rows watched = (layer, half) -> {
+      layers.add(layer);
+      return exact.chunks(layer, half);
+    };
+    assertEquals(1.0, new AttentionFidelity(layout, watched).estimate(watched));
+    return layers;
   }
 
   /** Keys that carry everything are their own values. */

@@ -93,6 +93,22 @@ class PrefixTreeTest {
     assertEquals(3, path.getLast().segment().chunks());
   }
 
+  /** Goal: whether a leaf may be joined is asked of what it was before, not of chunks that are just being added. */
+  @Test
+  void allOfAPathJoinsOrNothing() {
+    Segment leaf = store("a").getLast().segment();
+    List<Position> path = tree.ensure(ROOT, keys("a".repeat(CAP)), PrefixTreeTest::endsStored);
+    assertSame(leaf, path.getLast().segment());
+    assertEquals(1, tree.segments());
+    path.forEach(position -> tree.place(position, full(1)));
+    List<Position> longer = tree.ensure(ROOT, keys("a".repeat(2 * CAP + 1)), PrefixTreeTest::endsStored);
+    assertEquals(3, segmentsOf(longer), "the cap holds");
+  }
+
+  private static boolean endsStored(Segment leaf) {
+    return !new Position(leaf, leaf.firstChunk() + leaf.chunks() - 1).stored().isEmpty();
+  }
+
   @Test
   void leafThatMayNotBeJoinedGetsAChild() {
     store("aa");
