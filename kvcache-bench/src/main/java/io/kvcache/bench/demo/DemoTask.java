@@ -1,7 +1,6 @@
 package io.kvcache.bench.demo;
 
 import io.kvcache.bench.task.DocumentGenerator;
-import io.kvcache.bench.task.DocumentKind;
 import io.kvcache.bench.task.DocumentSize;
 import io.kvcache.bench.task.RecallDocument;
 import io.kvcache.bench.task.RecallQuestion;
@@ -21,12 +20,10 @@ record DemoTask(List<RecallDocument> documents, List<Asked> questions) {
   /** The task of this size and seed, always the same. */
   static DemoTask generate(int documentCount, int questionsEach, long seed) {
     DocumentGenerator generator = new DocumentGenerator(DocumentSize.STANDARD);
-    DocumentKind[] kinds = DocumentKind.values();
     List<RecallDocument> documents = new ArrayList<>();
     List<Asked> questions = new ArrayList<>();
     for (int number = 0; number < documentCount; number++) {
-      RecallDocument document = generator.generate(
-          kinds[number % kinds.length], DocumentGenerator.FIRST_HELD_OUT_SEED + seed * 1_000_000 + number);
+      RecallDocument document = generator.heldOut(seed, number);
       documents.add(document);
       int count = Math.min(questionsEach, document.questions().size());
       for (RecallQuestion question : document.questions().subList(0, count)) {

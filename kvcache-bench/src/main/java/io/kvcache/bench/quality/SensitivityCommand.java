@@ -17,6 +17,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.IntFunction;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -75,30 +76,38 @@ public final class SensitivityCommand implements Callable<Integer> {
   private List<ContextOutcome> outcomes(ModelWeights weights, Console console)
       throws InterruptedException, ExecutionException {
     DocumentGenerator generator = new DocumentGenerator(DocumentSize.STANDARD);
-    DocumentKind[] kinds = DocumentKind.values();
-    int total = documents * kinds.length;
+    int kinds = DocumentKind.values().length;
+    int total = documents * kinds;
     AtomicInteger done = new AtomicInteger();
+    List<ContextOutcome> outcomes = inParallel(total, number -> {
+      try (SensitivityRun run = new SensitivityRun(weights)) {
+        ContextOutcome outcome = run.run(generator.heldOut(seed, number), number / kinds, questions);
+        console.say("\r%4d of %d documents", done.incrementAndGet(), total);
+        return outcome;
+      }
+    });
+    console.say("%n");
+    return outcomes;
+  }
+
+  /** What comes of each number below {@code count}, in order. Once one fails, no other is begun. */
+  static <T> List<T> inParallel(int count, IntFunction<T> work)
+      throws InterruptedException, ExecutionException {
     try (ExecutorService threads = Executors.newFixedThreadPool(Runtime.getRuntime().availableProcessors())) {
-      List<Future<ContextOutcome>> running = new ArrayList<>();
-      for (int number = 0; number < total; number++) {
-        int current = number;
-        running.add(threads.submit(() -> {
-          long documentSeed = DocumentGenerator.FIRST_HELD_OUT_SEED + seed * 1_000_000 + current;
-          try (SensitivityRun run = new SensitivityRun(weights)) {
-            ContextOutcome outcome = run.run(
-                generator.generate(kinds[current % kinds.length], documentSeed), current / kinds.length,
-                questions);
-            console.say("\r%4d of %d documents", done.incrementAndGet(), total);
-            return outcome;
-          }
-        }));
+      try {
+        List<Future<T>> running = new ArrayList<>();
+        for (int number = 0; number < count; number++) {
+          int current = number;
+          running.add(threads.submit(() -> work.apply(current)));
+        }
+        List<T> results = new ArrayList<>();
+        for (Future<T> each : running) {
+          results.add(each.get());
+        }
+        return results;
+      } finally {
+        threads.shutdownNow();
       }
-      List<ContextOutcome> outcomes = new ArrayList<>();
-      for (Future<ContextOutcome> each : running) {
-        outcomes.add(each.get());
-      }
-      console.say("%n");
-      return outcomes;
     }
   }
 }

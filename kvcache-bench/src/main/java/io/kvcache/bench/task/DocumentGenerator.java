@@ -15,11 +15,27 @@ public final class DocumentGenerator {
   /** No line is longer, so a document falls short of the length drawn for it by less than this. */
   private static final int MAX_LINE_TOKENS = 15;
 
+  private static final int DOCUMENTS_A_SEED = 1_000_000;
+
   private final DocumentSize size;
 
   /** A generator of documents of the given size. */
   public DocumentGenerator(DocumentSize size) {
     this.size = size;
+  }
+
+  /**
+   * One of the documents that a seed of a test stands for: all kinds in turn, none of them in training nor in what
+   * another seed stands for.
+   *
+   * @param number which of them, 0 to 999,999
+   */
+  public RecallDocument heldOut(long seed, int number) {
+    if (number < 0 || number >= DOCUMENTS_A_SEED) {
+      throw new IllegalArgumentException("number is " + number + ", must be 0 to " + (DOCUMENTS_A_SEED - 1));
+    }
+    DocumentKind[] kinds = DocumentKind.values();
+    return generate(kinds[number % kinds.length], FIRST_HELD_OUT_SEED + seed * DOCUMENTS_A_SEED + number);
   }
 
   /** The document of this kind and seed, always the same. */

@@ -2,6 +2,9 @@ package io.kvcache.bench.quality;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -26,9 +29,14 @@ import io.kvcache.bench.task.RecallQuestion;
 import io.kvcache.bench.task.Vocabulary;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Set;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -144,6 +152,33 @@ class SensitivityTest {
     assertEquals(2, bench.run("sensitivity", "--documents", "0"));
     assertTrue(bench.err().startsWith("kvcache-bench sensitivity: --documents is 0, must be 1 to"),
         bench::err);
+  }
+
+  /** Goal: a failure is told at once, not after hours. Method: what else runs would run for ever. */
+  @Test
+  void noDocumentIsBegunAfterOneFailed() {
+    AtomicInteger begun = new AtomicInteger();
+    RuntimeException failure = new IllegalStateException("broken");
+    ExecutionException told = assertTimeoutPreemptively(Duration.ofMinutes(1),
+        () -> assertThrows(ExecutionException.class, () -> SensitivityCommand.inParallel(10_000, number -> {
+          begun.incrementAndGet();
+          if (number == 0) {
+            throw failure;
+          }
+          try {
+            new CountDownLatch(1).await();
+          } catch (InterruptedException e) {
+            return null;
+          }
+          return number;
+        })));
+    assertSame(failure, told.getCause());
+    assertTrue(begun.get() <= Runtime.getRuntime().availableProcessors() + 1, begun::toString);
+  }
+
+  @Test
+  void resultsComeInOrder() throws Exception {
+    assertEquals(List.of(0, 2, 4, 6), SensitivityCommand.inParallel(4, number -> 2 * number));
   }
 
   @Test

@@ -47,6 +47,20 @@ class DocumentGeneratorTest {
     }
   }
 
+  @Test
+  void aSeedOfATestStandsForAllKindsInTurn() {
+    for (int number = 0; number < 12; number++) {
+      assertEquals(DocumentKind.values()[number % 6], generator.heldOut(3, number).kind());
+    }
+    int[] last = generator.heldOut(3, 999_999).tokens();
+    assertFalse(Arrays.equals(last, generator.heldOut(4, 0).tokens()), "the next seed has its own");
+    assertFalse(Arrays.equals(last, generator.heldOut(4, 999_999).tokens()));
+    assertArrayEquals(last, generator.heldOut(3, 999_999).tokens());
+    for (int wrong : new int[] {-1, 1_000_000}) {
+      assertThrows(IllegalArgumentException.class, () -> generator.heldOut(3, wrong));
+    }
+  }
+
   @ParameterizedTest
   @EnumSource
   void lengthsAreWithinTheSize(DocumentKind kind) {
