@@ -50,6 +50,32 @@ class ThrottledTierTest extends TierContract {
   }
 
   @Test
+  void latencyIsOnTop() {
+    Link link = new Link(SLOW, TimeUnit.MILLISECONDS.toNanos(7));
+    long start = System.nanoTime();
+    assertTrue(link.transfer(5_000, start, Deadline.never()));
+    assertTrue(System.nanoTime() - start >= TimeUnit.MILLISECONDS.toNanos(12), "5 ms at 1 MB/s, and 7");
+  }
+
+  /** Goal: both directions pass the link. Method: by the clock, which a busy machine cannot make fast. */
+  @Test
+  void storingAndLoadingTakeTheirTime() throws Exception {
+    EntryId id = Payloads.entry(1);
+    try (Arena arena = Arena.ofConfined();
+        Tier tier = new ThrottledTier(new MemoryTier("dram", 1 << 20, Set.of()), new Link(SLOW, 0))) {
+      long start = System.nanoTime();
+      try (TierWrite write = tier.create(id, new byte[0], new long[] {8192}).orElseThrow()) {
+        write.commit(new long[] {8192});
+      }
+      long stored = System.nanoTime();
+      assertTrue(stored - start >= TimeUnit.MICROSECONDS.toNanos(8192), "8,192 bytes at 1 MB/s");
+      assertInstanceOf(ReadResult.Present.class,
+          tier.read(id, 0, arena.allocate(8192, Tier.ALIGNMENT), Deadline.never()));
+      assertTrue(System.nanoTime() - stored >= TimeUnit.MICROSECONDS.toNanos(8192), "and back");
+    }
+  }
+
+  @Test
   void whatCannotBeThereInTimeIsRefusedAtOnceAndReservesNothing() throws Exception {
     EntryId id = Payloads.entry(1);
     try (Arena arena = Arena.ofConfined(); Tier inner = new MemoryTier("dram", 1 << 20, Set.of())) {
