@@ -2,6 +2,7 @@ package io.kvcache.bench;
 
 import java.io.PrintWriter;
 import java.util.Locale;
+import java.util.function.Supplier;
 import picocli.CommandLine;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
@@ -26,6 +27,15 @@ public final class Console {
   public void requireBetween(String option, double value, double least, double most) {
     if (!(value >= least && value <= most)) {
       throw wrong(option + " is " + value + ", must be " + least + " to " + most);
+    }
+  }
+
+  /** What an option's text stands for; complains, naming the option, where reading it throws. */
+  public <T> T read(String option, Supplier<T> reading) {
+    try {
+      return reading.get();
+    } catch (IllegalArgumentException e) {
+      throw wrong(option + ": " + e.getMessage());
     }
   }
 

@@ -5,6 +5,7 @@ import io.kvcache.bench.ByteSizeConverter;
 import io.kvcache.bench.Console;
 import io.kvcache.bench.Machine;
 import io.kvcache.bench.TemporaryDirectory;
+import io.kvcache.bench.placement.Policy;
 import io.kvcache.bench.placement.Throttle;
 import io.kvcache.bench.serving.CachedModel;
 import io.kvcache.bench.serving.Weights;
@@ -104,7 +105,8 @@ public final class DemoCommand implements Callable<Integer> {
     requireCapacity(console, "--dram", dramBytes, DramTier.MIN_CAPACITY_BYTES, Machine.memoryBytes());
     requireCapacity(console, "--ssd", ssdBytes, SsdTier.MIN_CAPACITY_BYTES, Long.MAX_VALUE);
     console.requireBetween("--requests", requests, 0, MOST_REQUESTS);
-    requirePolicyOptions(console);
+    console.requireBetween("--alpha", alpha, 0, Policy.MOST_ALPHA);
+    console.read("--throttle", () -> Throttle.parse(throttle, 1));
     DemoTask task = DemoTask.generate(documents, questions, seed);
     if (directory != null) {
       return run(task, directory, console);
@@ -140,17 +142,6 @@ public final class DemoCommand implements Callable<Integer> {
     long dram = dramBytes != null ? dramBytes : Math.max(kv.leastDramBytes(), kv.bytes() / 3);
     long ssd = ssdBytes != null ? ssdBytes : 2 * kv.bytes() + DemoRun.SSD_OVERHEAD_BYTES;
     return new DemoRun.Capacities(kv.bytes(), dram, ssd);
-  }
-
-  private void requirePolicyOptions(Console console) {
-    if (!(alpha >= 0 && alpha < Double.POSITIVE_INFINITY)) {
-      throw console.wrong("--alpha is " + alpha + ", must be finite and at least 0");
-    }
-    try {
-      Throttle.parse(throttle, 1);
-    } catch (IllegalArgumentException e) {
-      throw console.wrong("--throttle: " + e.getMessage());
-    }
   }
 
   /** Now rather than after minutes of answering questions. */

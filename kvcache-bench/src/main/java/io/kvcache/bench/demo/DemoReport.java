@@ -19,13 +19,13 @@ final class DemoReport {
   private static final double MIB = 1 << 20;
 
   private final List<PhaseResult> phases = new ArrayList<>();
-  private final List<Residence> contexts;
+  private final List<Residence> residences;
   private PolicyReport policies;
 
   DemoReport(Before before) {
     phases.add(before.cold());
     phases.add(before.warm());
-    contexts = before.contexts();
+    residences = before.residences();
   }
 
   void add(PhaseResult phase) {
@@ -66,7 +66,7 @@ final class DemoReport {
           cold().ttftMillisMedian() / phase.ttftMillisMedian(), 100 * phase.accuracy(), same,
           phase.answers().size(), loads(phase));
     }
-    printContexts(out);
+    printResidences(out);
     if (policies != null) {
       policies.print(out);
     }
@@ -90,15 +90,15 @@ final class DemoReport {
         phase.promptTokens(), sources);
   }
 
-  private void printContexts(PrintWriter out) {
+  private void printResidences(PrintWriter out) {
     Map<String, long[]> sums = new TreeMap<>();
-    for (Residence residence : contexts) {
+    for (Residence residence : residences) {
       long[] sum = sums.computeIfAbsent(residence.tier() + " / " + residence.method(), key -> new long[3]);
       sum[0]++;
       sum[1] += residence.tokens();
       sum[2] += Math.round(residence.rate() * residence.tokens() * 1000);
     }
-    out.printf("%nBefore the restart contexts were read from:%n");
+    out.printf("%nBefore the restart, documents were read from:%n");
     sums.forEach(
         (place, sum) -> out.printf(Locale.ROOT, "  %-14s %3d runs, %6d tokens, %.2f of their KV's bytes%n",
             place, sum[0], sum[1], sum[2] / 1000.0 / sum[1]));
@@ -120,7 +120,7 @@ final class DemoReport {
     }
     Map<String, Object> root = new LinkedHashMap<>();
     root.put("phases", phaseList);
-    root.put("contexts", contexts);
+    root.put("residences", residences);
     if (policies != null) {
       policies.addTo(root);
     }

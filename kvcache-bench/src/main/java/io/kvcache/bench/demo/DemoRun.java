@@ -59,7 +59,7 @@ final class DemoRun {
   record Residence(int document, String kind, int tokens, String method, double rate, String tier) {}
 
   /** What happened before the restart. */
-  record Before(PhaseResult cold, PhaseResult warm, List<Residence> contexts) {}
+  record Before(PhaseResult cold, PhaseResult warm, List<Residence> residences) {}
 
   DemoRun(CachedModel engine, DemoTask task, Capacities capacities, Path directory, DiskCodec codec,
       Console console) {
@@ -98,11 +98,11 @@ final class DemoRun {
       List<Asked> shuffled = new ArrayList<>(task.questions());
       Collections.shuffle(shuffled, new Random(1));
       PhaseResult warm = pass("warm", cache, shuffled);
-      List<Residence> contexts = residences(cache);
+      List<Residence> residences = residences(cache);
       Flushed flushed = cache.flush();
       console.say("flushed: %d chunks on disk, %d found no room there%n", flushed.durableChunks(),
           flushed.volatileChunks());
-      return new Before(cold, warm, contexts);
+      return new Before(cold, warm, residences);
     }
   }
 

@@ -53,7 +53,7 @@ final class Restart {
         "--restarted", result.getPath()));
     List<String> all = command.getParseResult().originalArgs();
     List<String> given = all.subList(all.indexOf(command.getCommandName()) + 1, all.size());
-    if (!given.contains("--dir")) {
+    if (!command.getParseResult().hasMatchedOption("--dir")) {
       line.addAll(List.of("--dir", directory.toString()));
     }
     line.addAll(given);

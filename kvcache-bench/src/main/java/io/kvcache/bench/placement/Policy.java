@@ -22,6 +22,9 @@ import java.util.function.Supplier;
  */
 public record Policy(String name, Optional<Double> alpha,
     Optional<Supplier<PlacementPolicy>> placement) {
+  /** More than anybody waits for an answer, in seconds. */
+  public static final double MOST_ALPHA = 1e6;
+
   /** Each of these also rounded to 4 bits; and every token, in 8 and 4 bits. */
   private static final int[][] PERCENTS = {
     {DropMethod.STREAMING_LLM.number(), 20, 10},

@@ -1,6 +1,7 @@
 package io.kvcache.bench.demo;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -10,7 +11,9 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -32,7 +35,6 @@ class DemoCommandTest {
       phases.add(phase.get("name").asText());
       assertEquals(DOCUMENTS, phase.get("answersAsCold").asInt(), phase::toString);
       assertTrue(phase.get("accuracy").asDouble() > 0.5, phase::toString);
-      assertTrue(phase.get("ttftMillisMedian").asDouble() > 0, phase::toString);
     }
     assertEquals(List.of("cold", "warm", "restarted"), phases);
     assertEquals(0, result.get("phases").get(0).get("tokensLoaded").asInt());
@@ -42,11 +44,17 @@ class DemoCommandTest {
     JsonNode restarted = result.get("phases").get(2);
     assertTrue(restarted.get("bytesLoadedByTier").get("ssd").asLong() > 0, restarted::toString);
     assertEquals(warm.get("tokensLoaded").asInt(), restarted.get("tokensLoaded").asInt());
-    for (JsonNode context : result.get("contexts")) {
-      assertTrue(context.get("rate").asDouble() > 0, context::toString);
-      assertTrue(List.of("raw", "lz4").contains(context.get("method").asText()), context::toString);
-      assertTrue(List.of("dram", "ssd").contains(context.get("tier").asText()), context::toString);
+    Set<Integer> documents = new HashSet<>();
+    for (JsonNode residence : result.get("residences")) {
+      documents.add(residence.get("document").asInt());
+      boolean dram = residence.get("tier").asText().equals("dram");
+      assertEquals(dram ? "dram raw" : "ssd lz4",
+          residence.get("tier").asText() + " " + residence.get("method").asText());
+      double rate = residence.get("rate").asDouble();
+      assertTrue(dram ? rate >= 1 && rate < 1.25 : rate > 0 && rate < 1, residence::toString);
     }
+    assertEquals(DOCUMENTS, documents.size(), "all are somewhere");
+    assertNull(result.get("contexts"), "no policy put anything anywhere");
   }
 
   @Test
@@ -58,21 +66,21 @@ class DemoCommandTest {
       List<String> names = new ArrayList<>();
       for (JsonNode policy : result.get(list)) {
         names.add(policy.get("name").asText());
-        assertTrue(policy.get("ttftMillisMedian").asDouble() > 0, policy::toString);
-        assertTrue(policy.get("ttftMillisMean").asDouble() > 0, policy::toString);
+        assertEquals(0, policy.get("rejected").asInt(), policy::toString);
         assertTrue(policy.get("ttftMillisP90").asDouble() >= policy.get("ttftMillisMedian").asDouble(),
-            policy::toString);
-        assertTrue(policy.get("accuracy").asDouble() >= 0 && policy.get("accuracy").asDouble() <= 1,
             policy::toString);
         double hits = 0;
         for (JsonNode share : policy.get("hitTokenShareByTier")) {
           hits += share.asDouble();
         }
-        assertTrue(hits >= 0 && hits <= 1, policy::toString);
+        assertTrue(hits <= 1 + 1e-9, policy::toString);
         assertEquals(names.getLast().equals("no cache"), policy.get("hitTokenShareByTier").isEmpty());
       }
-      assertEquals("no cache", names.getFirst(), list);
-      assertTrue(names.containsAll(List.of("LRU raw", "LRU int4")), names::toString);
+      assertEquals(List.of("no cache", "LRU raw"), names.subList(0, 2), list);
+      assertTrue(names.contains("LRU int4"), names::toString);
+      double computed = result.get(list).get(0).get("accuracy").asDouble();
+      assertTrue(computed > 0.5, "the model can do it: " + computed);
+      assertEquals(computed, result.get(list).get(1).get("accuracy").asDouble(), "raw KV changes no answer");
       assertTrue(names.getLast().startsWith("utility"), names::toString);
     }
     int stored = 0;
@@ -96,6 +104,15 @@ class DemoCommandTest {
     assertEquals("int4", loads.get("codec").asText());
   }
 
+  /** The restarted process must find what was stored, however the directory was named. */
+  @Test
+  void aChosenDirectoryIsKeptAndFoundAfterTheRestart() throws IOException {
+    Path chosen = directory.resolve("chosen");
+    JsonNode result = demo("--documents", "2", "--questions", "1", "--requests", "0", "--dir=" + chosen);
+    assertTrue(result.get("phases").get(2).get("tokensLoaded").asInt() > 0, result::toString);
+    assertTrue(Files.isDirectory(chosen), "it is the user's");
+  }
+
   private JsonNode demo(String... options) throws IOException {
     Path json = directory.resolve("demo.json");
     List<String> line = new ArrayList<>(List.of("demo"));
@@ -107,12 +124,20 @@ class DemoCommandTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"--documents,0", "--questions,-1", "--seed,-5", "--dram,0", "--dram,1000T", "--codec,gzip",
-    "--dram,many",
-    "--requests,-1", "--alpha,NaN", "--throttle,warp"})
-  void badOptionsAreClearErrors(String option, String value) {
+  @CsvSource(delimiter = '|', value = {
+    "--documents | 0     | --documents is 0, must be 1 to 10000",
+    "--questions | -1    | --questions is -1, must be 1 to 100",
+    "--seed      | -5    | --seed is -5, must be 0 to 2147483647",
+    "--dram      | 0     | --dram is 0, must be ",
+    "--dram      | 1000T | --dram is 1099511627776000, must be ",
+    "--dram      | many  | 'many' is not a size",
+    "--codec     | gzip  | 'gzip'",
+    "--requests  | -1    | --requests is -1, must be 0 to 100000",
+    "--alpha     | NaN   | --alpha is NaN, must be 0.0 to 1000000.0",
+    "--throttle  | warp  | --throttle: 'warp' is not off"})
+  void badOptionsAreClearErrors(String option, String value, String message) {
     assertEquals(2, bench.run("demo", option, value), bench::err);
-    assertTrue(bench.err().contains(value.replace("1000T", "1099511627776000")), bench::err);
+    assertTrue(bench.err().contains(message), bench::err);
   }
 
   @Test
