@@ -35,10 +35,11 @@ import java.util.List;
  */
 public final class CachedModel implements AutoCloseable {
   /** Small, because the documents are: what lies behind the last full chunk has to be computed again. */
-  private static final int CHUNK_TOKENS = 64;
+  public static final int CHUNK_TOKENS = 64;
+
   private static final Duration WAIT_FOR_ROOM = Duration.ofSeconds(5);
   /** More than any question has, and its answer. */
-  private static final int ROOM_FOR_QUESTION = 64;
+  static final int ROOM_FOR_QUESTION = 64;
 
   private final Transformer transformer;
   private final KvLayout layout;
@@ -46,12 +47,17 @@ public final class CachedModel implements AutoCloseable {
 
   /** The model of these weights; {@code name} stands for them and their revision. */
   public CachedModel(ModelWeights weights, String name) {
+    this(weights, name, CHUNK_TOKENS);
+  }
+
+  /** The same with chunks of another size. */
+  public CachedModel(ModelWeights weights, String name, int chunkTokens) {
     transformer = new Transformer(weights);
-    layout = layoutOf(transformer.config());
+    layout = layoutOf(transformer.config()).withChunkTokens(chunkTokens);
     namespace = Namespace.of(name, layout).withEngine("kvcache-bench");
   }
 
-  /** That of the KV of a model of this shape. */
+  /** That of the KV of a model of this shape, in chunks of {@value #CHUNK_TOKENS} tokens. */
   public static KvLayout layoutOf(ModelConfig config) {
     return KvLayout.uniform(config.layers(), config.kvHeads(), config.headDim(), DType.BF16)
         .withChunkTokens(CHUNK_TOKENS);
@@ -69,7 +75,7 @@ public final class CachedModel implements AutoCloseable {
 
   /** Tokens of all full chunks of a document. */
   public int storableTokens(int[] document) {
-    return document.length / CHUNK_TOKENS * CHUNK_TOKENS;
+    return document.length / layout.chunkTokens() * layout.chunkTokens();
   }
 
   Transformer transformer() {
@@ -98,8 +104,7 @@ public final class CachedModel implements AutoCloseable {
 
   /** An empty state with room for a document, a question and its answer. */
   public KvState newState(int... document) {
-    return transformer
-        .newState(Math.min(document.length + ROOM_FOR_QUESTION, transformer.config().context()));
+    return transformer.newState(document.length + ROOM_FOR_QUESTION);
   }
 
   /**

@@ -1,6 +1,8 @@
 package io.kvcache.bench.serving;
 
 import io.kvcache.bench.model.ModelWeights;
+import io.kvcache.bench.task.DocumentSize;
+import io.kvcache.bench.task.Vocabulary;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Path;
@@ -10,6 +12,8 @@ public final class Weights {
   /** Stands for the shipped weights and their revision in namespaces. */
   static final String SHIPPED_NAME = "kvcache-recall@1";
 
+  /** The longest document, a question and its answer. */
+  private static final int LEAST_CONTEXT = DocumentSize.STANDARD.maxTokens() + CachedModel.ROOM_FOR_QUESTION;
   private static final String RESOURCE = "recall.bin";
 
   private Weights() {}
@@ -25,9 +29,27 @@ public final class Weights {
     }
   }
 
-  /** Those of {@code file}, or the shipped ones when it is null. */
+  /**
+   * Those of {@code file}, or the shipped ones when it is null.
+   *
+   * @throws IOException also when the model is too small for the documents, which it would find out in the middle
+   */
   public static ModelWeights of(Path file) throws IOException {
-    return file == null ? shipped() : ModelWeights.read(file);
+    if (file == null) {
+      return shipped();
+    }
+    ModelWeights weights = ModelWeights.read(file);
+    requireAtLeast(file, "context", weights.config().context(), LEAST_CONTEXT);
+    requireAtLeast(file, "vocabulary", weights.config().vocabulary(), Vocabulary.size());
+    return weights;
+  }
+
+  private static void requireAtLeast(Path file, String what, int tokens, int least) throws IOException {
+    if (tokens < least) {
+      throw new IOException(
+          file + " has a " + what + " of " + tokens + " tokens, documents with questions need "
+              + least);
+    }
   }
 
   /** Stands for the weights of {@code file}, or the shipped ones when it is null, in namespaces. */
