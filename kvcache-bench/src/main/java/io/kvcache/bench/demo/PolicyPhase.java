@@ -84,6 +84,9 @@ final class PolicyPhase {
     Setting setting = Setting.ofShares(kv, DRAM_SHARE, SSD_SHARE, throttle);
     Workload workload =
         Workload.generate(documents, choice.requests, ZIPF_EXPONENT, MOST_QUESTIONS, choice.seed);
+    comparison.measureQualities(
+        done -> console.say("\r%-10s %4d of %d documents", "measuring", done, documents.size()));
+    console.say("%n");
     List<PolicyResult> unthrottled =
         throttle.on() ? results(comparison, fewPolicies(), setting.with(Throttle.OFF), workload) : List.of();
     return new Outcome(kv.bytes(), setting, results(comparison, policies(), setting, workload), unthrottled);

@@ -14,9 +14,11 @@ import io.kvcache.bench.serving.CachedModel.Completion;
 import io.kvcache.bench.serving.Prefilled;
 import io.kvcache.bench.serving.RecallProbe;
 import io.kvcache.bench.serving.TwoTiers;
+import io.kvcache.bench.serving.WorkingSet;
 import io.kvcache.bench.task.RecallDocument;
 import io.kvcache.compress.Compressors;
 import io.kvcache.spi.Compressor;
+import io.kvcache.tiers.DramTier;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -26,6 +28,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.Consumer;
+import java.util.function.IntConsumer;
 import java.util.function.Supplier;
 
 /**
@@ -34,6 +37,11 @@ import java.util.function.Supplier;
  * <p>A request loads what is cached, computes the rest and answers; what was missing is stored after the first token.
  * Before the next request the cache gets the time to finish what it does in the background and, where the policy rests
  * on qualities, to measure some: requests are rare enough for that.
+ *
+ * <p>What encodings do to each document is measured before the first policy that rests on it, and remembered, so that
+ * all such policies know the same. Else the first of them would measure, as far as its pauses go, for all that follow.
+ * Measuring is thus taken to cost nothing; only of a document that comes to be stored in several parts is more measured
+ * in a policy's own pauses.
  */
 public final class Comparison {
   /** What a pause between two requests leaves for measuring qualities. */
@@ -47,6 +55,7 @@ public final class Comparison {
   private final Path directory;
   private final RecallProbe probe;
   private final Replies replies;
+  private int measured;
 
   /**
    * Of these documents, which must stay open.
@@ -54,11 +63,41 @@ public final class Comparison {
    * @param directory where disk tiers lie while they are used; null for the system's temporary directory
    */
   public Comparison(CachedModel engine, List<Prefilled> documents, Path directory) {
+    this(engine, documents, directory, new RecallProbe(engine, documents));
+  }
+
+  Comparison(CachedModel engine, List<Prefilled> documents, Path directory, RecallProbe probe) {
     this.engine = engine;
     this.documents = List.copyOf(documents);
     this.directory = directory;
-    this.probe = new RecallProbe(engine, documents);
+    this.probe = probe;
     this.replies = new Replies(engine, documents);
+  }
+
+  /**
+   * Measures what encodings do to each document, for all policies that rest on it; {@code done} is told of how many
+   * documents it is known so far. Only the first call does anything.
+   */
+  public void measureQualities(IntConsumer done) {
+    while (measured < documents.size()) {
+      measureQualities(documents.get(measured));
+      done.accept(++measured);
+    }
+  }
+
+  /** In a cache of its own that has room for all of it, by a policy that would not give up any quality for that. */
+  private void measureQualities(Prefilled document) {
+    WorkingSet kv = WorkingSet.of(engine, List.of(document.document()));
+    Setting roomy = Setting.ofShares(kv, 2, 1, Throttle.OFF);
+    Background background = new Background();
+    try (KvCache cache = prepared(background).tier(DramTier.open(roomy.dramBytes()))
+        .policy(Policy.utility(Policy.MOST_ALPHA).placement().orElseThrow().get())
+        .probe(probe, PROBE_TIMEOUT).open()) {
+      engine.store(cache, document, Duration.ZERO);
+      while (cache.control().profile(PROFILE_BUDGET).waitingSegments() > 0) {
+        background.awaitIdle();
+      }
+    }
   }
 
   /** Bytes of KV the engine computes in a second. */
@@ -73,6 +112,9 @@ public final class Comparison {
       Pass pass = new Pass(null, null, policy, done);
       workload.measured().forEach(request -> pass.serve(request, true));
       return pass.result(0, Map.of(), List.of());
+    }
+    if (policy.profiles()) {
+      measureQualities(document -> {});
     }
     try (TemporaryDirectory ssd = new TemporaryDirectory(directory, "kvcache-policy-")) {
       Background background = new Background();
@@ -90,15 +132,19 @@ public final class Comparison {
 
   private KvCache open(Policy policy, Setting setting, Path at, Background background) throws IOException {
     return TwoTiers.open(setting.dramBytes(), at, setting.ssdBytes(), (dram, ssd) -> {
-      KvCacheBuilder builder = KvCache.builder(engine.layout())
+      KvCacheBuilder builder = prepared(background)
           .tier(setting.throttle().dram(dram))
           .tier(setting.throttle().ssd(ssd))
-          .compressors(Compressors.standard().toArray(Compressor[]::new))
-          .policy(policy.placement().map(Supplier::get).orElseThrow())
-          .segmentChunks(SEGMENT_CHUNKS)
-          .runtime(background.runtime());
+          .policy(policy.placement().map(Supplier::get).orElseThrow());
       return (policy.profiles() ? builder.probe(probe, PROBE_TIMEOUT) : builder).open();
     });
+  }
+
+  private KvCacheBuilder prepared(Background background) {
+    return KvCache.builder(engine.layout())
+        .compressors(Compressors.standard().toArray(Compressor[]::new))
+        .segmentChunks(SEGMENT_CHUNKS)
+        .runtime(background.runtime());
   }
 
   private Map<String, Double> hitShares(CacheStats interval) {

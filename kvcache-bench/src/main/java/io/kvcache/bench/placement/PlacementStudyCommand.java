@@ -1,22 +1,22 @@
 package io.kvcache.bench.placement;
 
-import io.kvcache.Encoding;
 import io.kvcache.bench.Console;
-import io.kvcache.bench.EncodingNames;
 import io.kvcache.bench.serving.CachedModel;
 import io.kvcache.bench.serving.Prefilled;
 import io.kvcache.bench.serving.Weights;
 import io.kvcache.bench.serving.WorkingSet;
 import io.kvcache.bench.task.DocumentGenerator;
-import io.kvcache.bench.task.DocumentKind;
 import io.kvcache.bench.task.DocumentSize;
+import io.kvcache.bench.task.RecallDocument;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.Callable;
+import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -32,6 +32,14 @@ import picocli.CommandLine.Spec;
 public final class PlacementStudyCommand implements Callable<Integer> {
   private static final int MOST = 100_000;
   private static final int MOST_QUESTIONS = 4;
+  /** A segment has at most 64 chunks, and a document is to be decided about as a whole. */
+  private static final int LEAST_CHUNK_TOKENS = 32;
+  /** Every document has a full chunk. */
+  private static final int MOST_CHUNK_TOKENS = 256;
+  private static final int MOST_TRAINING = 100;
+  private static final double MOST_ZIPF = 10;
+  /** The first seeds are those that the other commands have, and constants were chosen on. */
+  private static final int SEEDS_BEFORE = 1000;
   private static final String FIXED = "raw,lz4,int8,int4,"
       + "streaming-70+int4,streaming-50+int4,streaming-30+int4,streaming-10+int4,"
       + "knorm-70+int4,knorm-50+int4,knorm-30+int4,knorm-10+int4,"
@@ -68,6 +76,11 @@ public final class PlacementStudyCommand implements Callable<Integer> {
       description = "Capacities of the tiers, as shares of the raw KV. Default: ${DEFAULT-VALUE}.")
   private List<String> capacities;
 
+  @Option(names = "--chunk-tokens", paramLabel = "N", defaultValue = "" + CachedModel.CHUNK_TOKENS,
+      description = "Tokens of a chunk, a power of two. Small ones let tiers' bookkeeping weigh more; of large ones more"
+          + " tokens lie behind the last and are computed always. Default: ${DEFAULT-VALUE}.")
+  private int chunkTokens;
+
   @Option(names = "--fixed", paramLabel = "ENCODING", split = ",", defaultValue = FIXED,
       description = "Encodings under LRU. Default: ${DEFAULT-VALUE}.")
   private List<String> fixed;
@@ -101,25 +114,28 @@ public final class PlacementStudyCommand implements Callable<Integer> {
     console.requireBetween("--seeds", seeds, 1, MOST);
     console.requireBetween("--documents", documents, 1, MOST);
     console.requireBetween("--requests", requests, 1, MOST);
-    List<Policy> policies;
-    List<Study> studies;
-    try {
-      policies = policies();
-      studies = capacities.stream().map(Capacity::parse).map(Study::new).toList();
-      Throttle.parse(throttle, 1);
-    } catch (IllegalArgumentException e) {
-      throw console.wrong(e.getMessage());
+    console.requireBetween("--training", training, 0, MOST_TRAINING);
+    console.requireBetween("--zipf", zipf, 0, MOST_ZIPF);
+    console.requireBetween("--chunk-tokens", chunkTokens, LEAST_CHUNK_TOKENS, MOST_CHUNK_TOKENS);
+    if (Integer.bitCount(chunkTokens) != 1) {
+      throw console.wrong("--chunk-tokens is " + chunkTokens + ", must be a power of two");
     }
+    alphas.forEach(each -> console.requireBetween("--alphas", each, 0, Policy.MOST_ALPHA));
     if (directory != null && !(Files.isDirectory(directory) && Files.isWritable(directory))) {
       throw console.wrong("--dir " + directory + " is not a writable directory");
     }
+    List<Study> studies = console.read("--capacities",
+        () -> capacities.stream().map(Capacity::parse).map(Study::new).toList());
+    List<Policy> policies = console.read("--fixed", this::policies);
+    console.read("--throttle", () -> Throttle.parse(throttle, 1));
     Throttle speeds = null;
-    try (CachedModel engine = new CachedModel(Weights.of(model), Weights.nameOf(model))) {
+    try (CachedModel engine = new CachedModel(Weights.of(model), Weights.nameOf(model), chunkTokens)) {
+      requireCapacities(console, engine, studies);
       for (int seed = 1; seed <= seeds; seed++) {
         speeds = run(console, engine, seed, policies, studies, speeds);
       }
     }
-    StudyReport report = new StudyReport(studies, speeds);
+    StudyReport report = new StudyReport(studies, speeds, chunkTokens);
     report.print(spec.commandLine().getOut());
     if (json != null) {
       report.writeJson(json);
@@ -129,56 +145,75 @@ public final class PlacementStudyCommand implements Callable<Integer> {
 
   private List<Policy> policies() {
     List<Policy> policies = new ArrayList<>(List.of(Policy.noCache()));
-    for (String name : fixed) {
-      Encoding encoding = EncodingNames.parse(name);
-      policies.add(Policy.lru(encoding));
-    }
-    for (double alpha : alphas) {
-      policies.add(Policy.utility(alpha));
-      policies.getLast().placement().orElseThrow().get(); // refuses an alpha that is none, now
-    }
+    fixed.forEach(name -> policies.add(Policy.lru(name)));
+    alphas.forEach(alpha -> policies.add(Policy.utility(alpha)));
     return policies;
+  }
+
+  /** Those of a seed, none of which the demo or the sensitivity run has by default. */
+  static List<RecallDocument> documents(int seed, int count) {
+    DocumentGenerator generator = new DocumentGenerator(DocumentSize.STANDARD);
+    return IntStream.range(0, count).mapToObj(number -> generator.heldOut(SEEDS_BEFORE + seed, number))
+        .toList();
+  }
+
+  /** Refuses tiers that cannot be, before minutes of reading documents. */
+  private void requireCapacities(Console console, CachedModel engine, List<Study> studies) {
+    for (int seed = 1; seed <= seeds; seed++) {
+      WorkingSet kv = WorkingSet.of(engine, documents(seed, documents));
+      for (Study study : studies) {
+        console.read("--capacities", () -> study.capacity().setting(kv, Throttle.OFF));
+      }
+    }
   }
 
   /** Runs all policies on the documents of a seed; the first seed measures how fast tiers may be, for all. */
   private Throttle run(Console console, CachedModel engine, int seed, List<Policy> policies,
-      List<Study> studies,
-      Throttle known)
-      throws IOException {
+      List<Study> studies, Throttle known) throws IOException {
+    List<RecallDocument> toRead = documents(seed, documents);
     List<Prefilled> read = new ArrayList<>();
     try {
-      DocumentGenerator generator = new DocumentGenerator(DocumentSize.STANDARD);
-      DocumentKind[] kinds = DocumentKind.values();
-      for (int number = 0; number < documents; number++) {
-        read.add(engine.prefill(generator.generate(kinds[number % kinds.length],
-            DocumentGenerator.FIRST_HELD_OUT_SEED + seed * 1_000_000L + number), training));
+      for (RecallDocument document : toRead) {
+        read.add(engine.prefill(document, training));
         console.say("\rseed %d: read %d of %d documents", seed, read.size(), documents);
       }
       console.say("%n");
       Comparison comparison = new Comparison(engine, read, directory);
       comparison.prefillBytesPerSecond(); // the first time is for the just-in-time compiler
       Throttle speeds = known != null ? known : Throttle.parse(throttle, comparison.prefillBytesPerSecond());
+      comparison.measureQualities(
+          done -> console.say("\rseed %d: measured the qualities of %d of %d documents", seed, done,
+              documents));
+      console.say("%n");
       Workload workload = Workload.generate(read, requests, zipf, MOST_QUESTIONS, seed);
-      WorkingSet kv = WorkingSet.of(engine, read.stream().map(Prefilled::document).toList());
+      WorkingSet kv = WorkingSet.of(engine, toRead);
       for (Study study : studies) {
         Setting setting = study.capacity().setting(kv, speeds);
         study.on(setting);
-        for (Policy policy : policies) {
-          long start = System.nanoTime();
-          PolicyResult result = comparison.run(policy, setting,
-              workload,
-              done -> console.say("\rseed %d, %s, %-22s %4d requests", seed, study.capacity().name(),
-                  policy.name(),
-                  done));
-          study.add(policy, result);
-          console.say(": mean %.1f ms, accuracy %.3f, took %.1f s%n", result.ttftMillisMean(),
-              result.accuracy(),
-              (System.nanoTime() - start) / 1e9);
+        for (Policy policy : inTurn(policies, seed)) {
+          run(console, comparison, policy, study, setting, workload, seed);
         }
       }
       return speeds;
     } finally {
       read.forEach(Prefilled::close);
     }
+  }
+
+  /** Another one first for each seed: whoever comes first finds the machine as nobody else does. */
+  static List<Policy> inTurn(List<Policy> policies, int seed) {
+    List<Policy> order = new ArrayList<>(policies);
+    Collections.rotate(order, 1 - seed);
+    return order;
+  }
+
+  private static void run(Console console, Comparison comparison, Policy policy, Study study, Setting setting,
+      Workload workload, int seed) throws IOException {
+    long start = System.nanoTime();
+    PolicyResult result = comparison.run(policy, setting, workload, done -> console
+        .say("\rseed %d, %s, %-22s %4d requests", seed, study.capacity().name(), policy.name(), done));
+    study.add(policy, result);
+    console.say(": mean %.1f ms, accuracy %.3f, took %.1f s%n", result.ttftMillisMean(), result.accuracy(),
+        (System.nanoTime() - start) / 1e9);
   }
 }

@@ -39,7 +39,7 @@ final class Study {
     bySeed.computeIfAbsent(policy, key -> new ArrayList<>()).add(result);
   }
 
-  /** Results by seed, in the order in which policies were run. */
+  /** Results by seed, policies in the order in which the first seed ran them. */
   Map<Policy, List<PolicyResult>> results() {
     return bySeed;
   }

@@ -18,15 +18,18 @@ final class StudyReport {
 
   private final List<Study> studies;
   private final Throttle throttle;
+  private final int chunkTokens;
 
-  StudyReport(List<Study> studies, Throttle throttle) {
+  StudyReport(List<Study> studies, Throttle throttle, int chunkTokens) {
     this.studies = studies;
     this.throttle = throttle;
+    this.chunkTokens = chunkTokens;
   }
 
   void print(PrintWriter out) {
-    out.printf("%s. Means over the seeds, with Student's 95 %% intervals where there are several.%n",
-        throttle);
+    out.printf(
+        "%s; chunks of %d tokens. Means over the seeds, with Student's 95 %% intervals where there are several.%n",
+        throttle, chunkTokens);
     for (Study study : studies) {
       printResults(out, study);
       printDuels(out, study);
@@ -120,6 +123,7 @@ final class StudyReport {
     }
     Map<String, Object> root = new LinkedHashMap<>();
     root.put("throttle", throttle.toString());
+    root.put("chunkTokens", chunkTokens);
     root.put("studies", list);
     new ObjectMapper().writerWithDefaultPrettyPrinter().writeValue(file, root);
   }

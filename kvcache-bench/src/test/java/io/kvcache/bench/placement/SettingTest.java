@@ -25,6 +25,8 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** How large tiers are for shares of what there is. */
 class SettingTest {
@@ -46,9 +48,10 @@ class SettingTest {
   }
 
   /** Goal: a policy is never judged by a tier that cannot take in what it stores. Method: one document of each kind. */
-  @Test
-  void memoryTakesInTheLargestDocumentWhateverItsShare() throws IOException {
-    try (CachedModel engine = new CachedModel(Weights.of(null), "test")) {
+  @ParameterizedTest
+  @ValueSource(ints = {32, CachedModel.CHUNK_TOKENS, 256})
+  void memoryTakesInTheLargestDocumentWhateverItsShare(int chunkTokens) throws IOException {
+    try (CachedModel engine = new CachedModel(Weights.of(null), "test", chunkTokens)) {
       for (DocumentKind kind : DocumentKind.values()) {
         RecallDocument document = new DocumentGenerator(DocumentSize.STANDARD).generate(kind,
             DocumentGenerator.FIRST_HELD_OUT_SEED);
