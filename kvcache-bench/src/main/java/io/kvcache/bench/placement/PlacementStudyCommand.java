@@ -77,8 +77,8 @@ public final class PlacementStudyCommand implements Callable<Integer> {
   private List<String> capacities;
 
   @Option(names = "--chunk-tokens", paramLabel = "N", defaultValue = "" + CachedModel.CHUNK_TOKENS,
-      description = "Tokens of a chunk, a power of two. Small ones let tiers' bookkeeping weigh more; of large ones more"
-          + " tokens lie behind the last and are computed always. Default: ${DEFAULT-VALUE}.")
+      description = "Tokens of a chunk, a power of two. Of small ones tiers' bookkeeping weighs more; behind large ones"
+          + " more tokens are left over, which are always computed. Default: ${DEFAULT-VALUE}.")
   private int chunkTokens;
 
   @Option(names = "--fixed", paramLabel = "ENCODING", split = ",", defaultValue = FIXED,
