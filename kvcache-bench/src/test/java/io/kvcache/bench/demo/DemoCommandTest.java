@@ -66,7 +66,9 @@ class DemoCommandTest {
       List<String> names = new ArrayList<>();
       for (JsonNode policy : result.get(list)) {
         names.add(policy.get("name").asText());
-        assertEquals(0, policy.get("rejected").asInt(), policy::toString);
+        if (names.getLast().startsWith("LRU")) {
+          assertEquals(0, policy.get("rejected").asInt(), policy::toString);
+        }
         assertTrue(policy.get("ttftMillisP90").asDouble() >= policy.get("ttftMillisMedian").asDouble(),
             policy::toString);
         double hits = 0;

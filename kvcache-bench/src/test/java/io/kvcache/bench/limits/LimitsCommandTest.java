@@ -48,14 +48,14 @@ class LimitsCommandTest {
     List<String> names = new ArrayList<>();
     for (JsonNode limit : tree.get("limits")) {
       names.add(limit.get("name").asText());
-      assertTrue(limit.get("GBps").isNumber(), limit::toString);
+      assertTrue(limit.get("GBps").asDouble() > 0, limit::toString);
       assertTrue(bench.out().contains(limit.get("name").asText()), bench::out);
     }
     assertTrue(
         names.containsAll(List.of("copy", "block copy", "crc32c", "disk read", "disk write", "loopback")),
         names::toString);
     for (JsonNode path : tree.get("paths")) {
-      assertTrue(path.get("fractionOfLimit").isNumber(), path::toString);
+      assertTrue(path.get("fractionOfLimit").asDouble() > 0, path::toString);
       assertTrue(names.contains(path.get("limit").asText()), path::toString);
     }
   }
