@@ -74,15 +74,21 @@ final class Betterment {
     if (gain <= 0 || standing.isAt(tier, as) || source(as) == NONE || !room.canHold(tier, bytes)) {
       return;
     }
-    double cost = room.cost(tier, bytes - standing.segment.bytesIn(tier))
-        + writeCost * delays.storeSeconds(tier, bytes) * uses.now(nowNanos);
+    double now = uses.now(nowNanos);
+    double more =
+        gain - now * asked(room.cost(tier, bytes - standing.segment.bytesIn(tier)) / now, tier, bytes);
     boolean copyImpossible =
         tier == source(as) && scoring.copyNeeded(tier, as) && scoring.keeper(tier) == NONE;
-    if (gain - margin * cost > best && !copyImpossible) {
-      best = gain - margin * cost;
+    if (more > best && !copyImpossible) {
+      best = more;
       toTier = tier;
       encoding = as;
     }
+  }
+
+  /** What a change has to gain that takes room of this price and is written to a tier, both in uses at present. */
+  double asked(double roomPrice, int tier, double bytes) {
+    return margin * (roomPrice + writeCost * delays.storeSeconds(tier, bytes));
   }
 
   /** A source in a lower tier is kept where there is room for it: it can be dropped whenever that is wanted. */

@@ -1,13 +1,18 @@
 package io.kvcache.placement;
 
+import io.kvcache.DropMethod;
 import io.kvcache.spi.SegmentView;
+import java.util.EnumSet;
+import java.util.Set;
 
 /** What the segments of one namespace have in common: how they compress, how long they are, whether they are used. */
 final class Space {
   /** Observations after which an average begins to forget. */
   private static final int MEMORY = 256;
-  /** What a namespace that is turned away keeps of its record each time, so that it is tried again some day. */
-  private static final double FORGIVENESS = 1 - 1.0 / MEMORY;
+  /** What is kept of the record of uses each time that it fades. */
+  private static final double KEPT = 1 - 1.0 / MEMORY;
+
+  private static final DropMethod[] METHODS = DropMethod.values();
 
   private final double[] lossPerChunk;
   private final int[] profiles;
@@ -15,8 +20,9 @@ final class Space {
   private int contexts;
   private double created;
   private double reused;
-  /** Segments there are; a namespace without any is forgotten. */
-  int nodes;
+  private final Set<DropMethod> scored = EnumSet.noneOf(DropMethod.class);
+  /** Segments there are. */
+  int segments;
 
   Space(int candidates) {
     this.lossPerChunk = new double[candidates];
@@ -47,19 +53,37 @@ final class Space {
   }
 
   void created(boolean usedAlready) {
+    if (created >= MEMORY) {
+      fade();
+    }
     created++;
     if (usedAlready) {
       reused++;
     }
   }
 
+  /** Takes note of the scores an engine gives. */
+  void scored(SegmentView segment) {
+    for (DropMethod method : METHODS) {
+      if (segment.hasScores(method)) {
+        scored.add(method);
+      }
+    }
+  }
+
+  /** Whether what is new can be expected to come with what a method needs. */
+  boolean expectsScores(DropMethod method) {
+    return !method.needsScores() || scored.contains(method);
+  }
+
   void reused() {
     reused++;
   }
 
-  void declined() {
-    created *= FORGIVENESS;
-    reused *= FORGIVENESS;
+  /** Forgets a little of the record of uses, as on being turned away: so that a namespace is tried again some day. */
+  void fade() {
+    created *= KEPT;
+    reused *= KEPT;
   }
 
   /** Share of the segments stored that were ever hit, by Laplace's rule. */

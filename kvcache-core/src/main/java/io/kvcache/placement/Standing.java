@@ -31,6 +31,9 @@ final class Standing {
   final double[] read;
   final double[] qualityPart;
   final double[] delayPart;
+  /** The same without what is in some tier, which nobody asks for. */
+  private final double[][] elsewhere;
+  private int walkedTo;
   private double[] losses = new double[0];
   private final int[] best;
   private boolean bestKnown;
@@ -55,6 +58,7 @@ final class Standing {
     this.read = new double[tiers];
     this.qualityPart = new double[tiers];
     this.delayPart = new double[tiers];
+    this.elsewhere = new double[3][tiers];
   }
 
   /** Turns to a segment. */
@@ -70,29 +74,39 @@ final class Standing {
     }
     Arrays.fill(losses, Double.NaN);
     bestKnown = false;
-    Arrays.fill(read, 0);
-    Arrays.fill(qualityPart, 0);
-    Arrays.fill(delayPart, 0);
     fullTier = findFull();
-    int left = one.chunks();
-    int before = NONE;
-    slowest = NONE;
-    present = 0;
+    present = walk(NONE, false, read, qualityPart, delayPart);
+    slowest = walkedTo;
+  }
+
+  /**
+   * What a use loses that reads each chunk from the fastest tier it is in, except from one that is {@code gone}, with
+   * {@code fullOnly} just its exact bytes; what is nowhere is computed. Adds up what is due to chunks of each tier.
+   */
+  private double walk(int gone, boolean fullOnly, double[] readChunks, double[] quality, double[] delay) {
+    Arrays.fill(readChunks, 0);
+    Arrays.fill(quality, 0);
+    Arrays.fill(delay, 0);
+    int left = segment.chunks();
+    double loss = 0;
+    walkedTo = NONE;
     for (int variant = 0; variant < variants && left > 0; variant++) {
       int tier = tiers[variant];
-      int taken = Math.min(left, chunks[variant]);
-      double quality = loss(encodings[variant]) * taken / one.chunks();
-      double delay = delays.slope(tier, encodings[variant]) * bytes[variant] * taken
-          / chunks[variant] + (tier == before ? 0 : fixed(tier, encodings[variant]));
-      read[tier] += taken;
-      qualityPart[tier] += quality;
-      delayPart[tier] += delay;
-      present += quality + delay;
-      left -= taken;
-      before = tier;
-      slowest = tier;
+      int encoding = encodings[variant];
+      if (tier != gone || (fullOnly && !table.exact(encoding))) {
+        int taken = Math.min(left, chunks[variant]);
+        double lost = loss(encoding) * taken / segment.chunks();
+        double waited = delays.slope(tier, encoding) * bytes[variant] * taken / chunks[variant]
+            + (tier == walkedTo ? 0 : fixed(tier, encoding));
+        readChunks[tier] += taken;
+        quality[tier] += lost;
+        delay[tier] += waited;
+        loss += lost + waited;
+        left -= taken;
+        walkedTo = tier;
+      }
     }
-    present += left * delays.recomputePerChunk();
+    return loss + left * delays.recomputePerChunk();
   }
 
   private void collect(List<? extends VariantView> views) {
@@ -222,21 +236,7 @@ final class Standing {
 
   /** Loss of a use when what is in a tier was gone; with {@code fullOnly} just its exact bytes. */
   double lossWithout(int gone, boolean fullOnly) {
-    int left = segment.chunks();
-    int before = NONE;
-    double loss = 0;
-    for (int variant = 0; variant < variants && left > 0; variant++) {
-      int tier = tiers[variant];
-      int encoding = encodings[variant];
-      if (tier != gone || (fullOnly && !table.exact(encoding))) {
-        int taken = Math.min(left, chunks[variant]);
-        loss += loss(encoding) * taken / segment.chunks() + (tier == before ? 0 : fixed(tier, encoding))
-            + delays.slope(tier, encoding) * bytes[variant] * taken / chunks[variant];
-        left -= taken;
-        before = tier;
-      }
-    }
-    return loss + left * delays.recomputePerChunk();
+    return walk(gone, fullOnly, elsewhere[0], elsewhere[1], elsewhere[2]);
   }
 
   /** The encoding most of its bytes in a tier have; negative where it has none. */

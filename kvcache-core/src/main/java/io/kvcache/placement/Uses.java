@@ -37,8 +37,13 @@ final class Uses {
 
   /** Uses of a segment as they count at this time, without the last {@code without}. */
   double of(SegmentView segment, long nowNanos, double without) {
-    double count = decayed ? segment.frequency(nowNanos) : segment.uses();
+    double count = plain(segment, nowNanos);
     return count > without ? Math.min(count - without, Double.MAX_VALUE) * now(nowNanos) : 0;
+  }
+
+  /** Uses of a segment as people count them, one just now being 1. */
+  double plain(SegmentView segment, long nowNanos) {
+    return decayed ? segment.frequency(nowNanos) : segment.uses();
   }
 
   /** Moves the fixed time when it is due. */

@@ -9,7 +9,6 @@ import io.kvcache.spi.PlacementPolicy;
 import io.kvcache.spi.SegmentView;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
@@ -47,7 +46,7 @@ public final class UtilityPlacement implements PlacementPolicy {
   private final Builder choice;
   private final List<Encoding> candidates;
   private final Map<SegmentView, Node> nodes = new IdentityHashMap<>();
-  private final Map<ChunkKey, Space> spaces = new HashMap<>();
+  private final Spaces spaces;
   private int tiers;
   private EncodingTable table;
   private Delays delays;
@@ -56,7 +55,8 @@ public final class UtilityPlacement implements PlacementPolicy {
   private Standing standing;
   private Planner planner;
   private Betterment betterment;
-  private Explanation explanation;
+  private Admission admission;
+  private Verdicts verdicts;
 
   /** How operations are compared. */
   public enum Marginal {
@@ -70,7 +70,10 @@ public final class UtilityPlacement implements PlacementPolicy {
   public enum Insert {
     /** To the configuration of highest utility: EvicPress 4.4. */
     BEST_UTILITY,
-    /** Exact, where that has the highest utility: EvicPress, Algorithm 1. */
+    /**
+     * Exact at first, as in EvicPress, Algorithm 1, and where it will have the highest utility: only what is exact can be
+     * measured, and then be made into whatever is best for it.
+     */
     BEST_QUALITY
   }
 
@@ -185,6 +188,7 @@ public final class UtilityPlacement implements PlacementPolicy {
   private UtilityPlacement(Builder choice) {
     this.choice = choice;
     this.candidates = choice.candidates;
+    this.spaces = new Spaces(candidates.size());
   }
 
   /** Settings to be changed. */
@@ -208,7 +212,9 @@ public final class UtilityPlacement implements PlacementPolicy {
     planner = new Planner(room, scoring, uses, table);
     betterment =
         new Betterment(table, delays, room, uses, scoring, planner, choice.writeCost, choice.hysteresis);
-    explanation = new Explanation(table, delays, room, uses, standing, choice.alpha);
+    admission = new Admission(table, delays, room, uses, choice.alpha, choice.writeCost,
+        choice.insert == Insert.BEST_QUALITY, choice.keepFull);
+    verdicts = new Verdicts(table, delays, room, uses, standing, betterment, choice.alpha);
   }
 
   @Override
@@ -224,53 +230,12 @@ public final class UtilityPlacement implements PlacementPolicy {
   @Override
   public Optional<Placement> admit(ChunkKey root, SegmentView parent, int chunks, long nowNanos) {
     planner.settle(nowNanos);
-    Space space = space(root);
-    int parentTier = parent == null ? -1 : Standing.fastest(parent);
-    double now = uses.now(nowNanos);
-    double computing = chunks * delays.recomputePerChunk();
-    int bestTier = -1;
-    int best = 0;
-    double bestNet = delays.recomputeKnown() ? 0 : Double.NEGATIVE_INFINITY;
-    for (int tier = 0; tier < tiers; tier++) {
-      for (int as = 0; as < table.chosen(); as++) {
-        double bytes = chunks * table.chunkBytes(as);
-        boolean allowed = table.exact(as) || (choice.insert == Insert.BEST_UTILITY && !choice.keepFull);
-        if (allowed && room.canHold(tier, bytes)) {
-          double loss = choice.alpha * expectedLoss(space, as, chunks)
-              + delays.slope(tier, as) * bytes
-              + (tier == parentTier ? 0 : delays.fixed(tier, as));
-          double benefit = computing - loss;
-          double net = benefit * now - room.cost(tier, bytes);
-          boolean pays = !delays.recomputeKnown()
-              || benefit * space.reuse() > choice.writeCost * delays.storeSeconds(tier, bytes);
-          if (pays && net > bestNet) {
-            bestNet = net;
-            bestTier = tier;
-            best = as;
-          }
-        }
-      }
+    Space space = spaces.of(root);
+    Optional<Placement> placement = admission.of(space, parent, chunks, nowNanos);
+    if (placement.isEmpty()) {
+      space.fade();
     }
-    if (bestTier < 0) {
-      space.declined();
-      forgetEmpty(root, space);
-      return Optional.empty();
-    }
-    return Optional.of(new Placement(bestTier, table.encoding(best)));
-  }
-
-  private double expectedLoss(Space space, int as, int chunks) {
-    return table.exact(as) ? 0 : space.expectedLoss(table.candidate(as), table.nominalLoss(as), chunks);
-  }
-
-  private Space space(ChunkKey root) {
-    return spaces.computeIfAbsent(root, key -> new Space(candidates.size()));
-  }
-
-  private void forgetEmpty(ChunkKey root, Space space) {
-    if (space.nodes == 0) {
-      spaces.remove(root, space);
-    }
+    return placement;
   }
 
   @Override
@@ -311,6 +276,7 @@ public final class UtilityPlacement implements PlacementPolicy {
       node.space.context(segment.firstChunk() + segment.chunks());
       node.space.profiled(segment);
     }
+    node.space.scored(segment);
     planner.touch(node);
     for (var variant : segment.variants()) {
       if (variant.tier() == tier && variant.chunks() > 0) {
@@ -321,8 +287,7 @@ public final class UtilityPlacement implements PlacementPolicy {
   }
 
   private Node add(SegmentView segment) {
-    Node node = new Node(segment, space(segment.root()), tiers);
-    node.space.nodes++;
+    Node node = new Node(segment, spaces.enter(segment.root()), tiers);
     nodes.put(segment, node);
     return node;
   }
@@ -332,6 +297,7 @@ public final class UtilityPlacement implements PlacementPolicy {
     if (whole != null && !nodes.containsKey(upper)) {
       Node node = add(upper);
       node.reused = whole.reused;
+      node.space.created(node.reused);
       planner.touch(node);
       planner.touch(whole);
     }
@@ -342,8 +308,7 @@ public final class UtilityPlacement implements PlacementPolicy {
     Node node = nodes.remove(segment);
     if (node != null) {
       planner.forget(node);
-      node.space.nodes--;
-      forgetEmpty(segment.root(), node.space);
+      spaces.leave(segment.root(), node.space);
     }
     if (segment.parent() != null) {
       planner.touch(nodes.get(segment.parent()));
@@ -420,15 +385,12 @@ public final class UtilityPlacement implements PlacementPolicy {
 
   @Override
   public Verdict explain(SegmentView segment, long nowNanos) {
-    return explanation.of(node(segment), nowNanos);
+    return verdicts.of(node(segment), nowNanos);
   }
 
   /** What is kept of a segment; of one it was never told of as much as the segment itself says. */
   private Node node(SegmentView segment) {
     Node known = nodes.get(segment);
-    Space space = spaces.get(segment.root());
-    return known != null
-        ? known
-        : new Node(segment, space == null ? new Space(candidates.size()) : space, tiers);
+    return known != null ? known : new Node(segment, spaces.peek(segment.root()), tiers);
   }
 }

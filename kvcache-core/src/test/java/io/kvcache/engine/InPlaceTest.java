@@ -10,6 +10,7 @@ import io.kvcache.Encoding;
 import io.kvcache.KvCache;
 import io.kvcache.KvLease;
 import io.kvcache.KvLease.Run;
+import io.kvcache.KvReservation;
 import io.kvcache.spi.Deadline;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.ReadResult;
@@ -26,10 +27,13 @@ import io.kvcache.testkit.TrailingZerosCompressor;
 import io.kvcache.testkit.TruncatingCompressor;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
 import org.junit.jupiter.api.Test;
 
 /** Chunks that are encoded anew in the tier they are in. */
@@ -95,6 +99,42 @@ class InPlaceTest extends EngineTest {
     KvCache cache = cacheOn(ssd);
     fillAndReencode(cache, ssd);
     assertEquals(0, cache.stats().tiers().getFirst().evictedChunks());
+  }
+
+  /** Goal: the room a chunk leaves is not lost to one who waits for some, and with it the chunk. */
+  @Test
+  void roomIsNotTakenInTheMiddleOfAnExchange() throws Exception {
+    for (Set<TierTrait> traits : List.of(MEMORY, DISK)) {
+      List<Future<KvReservation>> waiters = new ArrayList<>();
+      List<Runnable> afterRemoval = new ArrayList<>();
+      KvCache cache = cacheOn(new ForwardingTier(tier("tier", traits, 3)) {
+        @Override
+        public int remove(Collection<EntryId> ids) throws IOException {
+          int removed = super.remove(ids);
+          afterRemoval.forEach(Runnable::run);
+          return removed;
+        }
+      });
+      prompt(1, 3).store(cache);
+      afterRemoval.add(() -> waiters.add(reserveElsewhere(cache, prompt(2 + waiters.size(), 1))));
+      reencode(cache, prompt(1, 3), 0, FOUR_BITS);
+      assertEquals(3, prompt(1, 3).find(cache, ANY));
+      assertEquals(3, waiters.size());
+      for (Future<KvReservation> waiter : waiters) {
+        waiter.get().close();
+      }
+      close();
+    }
+  }
+
+  /** Tries to get room, until that is done or has to wait for something. */
+  private static Future<KvReservation> reserveElsewhere(KvCache cache, TestPrompt prompt) {
+    FutureTask<KvReservation> task = new FutureTask<>(() -> prompt.reserve(cache));
+    Thread thread = Thread.ofPlatform().daemon().start(task);
+    while (!task.isDone() && thread.getState() != Thread.State.WAITING) {
+      Thread.onSpinWait();
+    }
+    return task;
   }
 
   @Test

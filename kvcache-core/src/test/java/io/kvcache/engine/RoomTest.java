@@ -3,6 +3,8 @@ package io.kvcache.engine;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 
+import io.kvcache.DropMethod;
+import io.kvcache.Encoding;
 import io.kvcache.KvCache;
 import io.kvcache.KvReservation;
 import io.kvcache.KvReservation.Status;
@@ -151,5 +153,30 @@ class RoomTest extends EngineTest {
     assertEquals(Status.RESERVED, prompt(3, 2).store(cache));
     assertEquals(2, prompt(1, 2).find(cache), "is on the disk");
     assertEquals(2, prompt(2, 2).find(cache));
+  }
+
+  /** Goal: a prompt that the fastest tier can never hold is cached all the same. */
+  @Test
+  void aPromptLargerThanATierGoesToTheNext() {
+    MemoryTier dram = tier("dram", MEMORY, 4);
+    MemoryTier ssd = tier("ssd", DISK, 10);
+    KvCache cache = openStill(LruPlacement.raw(), dram, ssd);
+    prompt(1, 2).store(cache);
+    assertEquals(Status.RESERVED, prompt(2, 6).store(cache));
+    assertEquals(6, ssd.usage().entries());
+    assertEquals(2, dram.usage().entries(), "nothing had to go for it");
+    assertEquals(6, prompt(2, 6).find(cache));
+    assertEquals(Status.FULL, prompt(3, 11).store(cache));
+  }
+
+  /** Goal: nor is it kept as it is when the policy wants it pruned, and so small enough. */
+  @Test
+  void aPromptLargerThanATierIsPrunedOnItsWayThere() {
+    MemoryTier dram = tier("dram", MEMORY, 4);
+    Encoding half = Encoding.RAW.keeping(DropMethod.STREAMING_LLM, 50);
+    KvCache cache = openStill(LruPlacement.withEncodings(half, half), dram, tier("ssd", DISK, 10));
+    assertEquals(Status.RESERVED, prompt(1, 6).store(cache));
+    background.runAll();
+    assertEquals(6, dram.usage().entries());
   }
 }

@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
-import io.kvcache.spi.Codings;
 import io.kvcache.spi.DelayLine;
 import io.kvcache.spi.Move;
 import io.kvcache.spi.Move.Drop;
@@ -24,16 +23,13 @@ import io.kvcache.spi.PlacementEvent.StoreDelay;
 import io.kvcache.spi.PlacementPolicy;
 import io.kvcache.spi.PlacementPolicy.CacheInfo;
 import io.kvcache.spi.PlacementPolicy.Option;
-import io.kvcache.spi.PlacementPolicy.TierInfo;
 import io.kvcache.spi.VariantClass;
 import io.kvcache.testkit.FakeCodings;
 import io.kvcache.testkit.FakeSegment;
-import io.kvcache.testkit.PlacementPolicyContract;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.RepetitionInfo;
@@ -41,66 +37,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-class UtilityPlacementTest extends PlacementPolicyContract {
-  private static final long ALL = Long.MAX_VALUE / 2;
-  private static final double GB = 1e9;
-  private static final Encoding INT8 = Encoding.of(8);
-  private static final Encoding INT4 = Encoding.of(4);
-  private static final Encoding KEYDIFF = Encoding.RAW.keeping(DropMethod.KEYDIFF, 40);
-  private static final Encoding KNORM = Encoding.RAW.keeping(DropMethod.KNORM, 40);
-  private static final List<Encoding> LOSSY = List.of(INT8, INT4, KEYDIFF, KNORM);
-
-  private PlacementPolicy policy;
-  private long nextId;
-  private long now;
-  private final List<FakeSegment> stored = new ArrayList<>();
-  private final long[] overhead = new long[2];
-
-  @Override
-  protected PlacementPolicy newPolicy() {
-    return UtilityPlacement.builder().candidates(LOSSY).lossless(5).keepFull(true).build();
-  }
-
-  @Override
-  protected Codings codings(long chunkBytes) {
-    return FakeCodings.raw(chunkBytes).withCodec(5, chunkBytes * 3 / 4, 1).withCodec(8, chunkBytes / 2, 0.98)
-        .withCodec(4, chunkBytes / 4, 0.9);
-  }
-
-  /** Two tiers of 20 and 2 bytes a second, unless a test says otherwise; computing takes a second a chunk. */
-  private void start(UtilityPlacement.Builder choice, long fastBytes, long slowBytes) {
-    policy = choice.build();
-    policy
-        .start(new CacheInfo(List.of(tier("dram", 0, fastBytes), tier("ssd", 1, slowBytes)), codings(100), 10,
-            1_000_000_000L));
-    load(0, 1 / 2000.0, 0);
-    load(1, 1 / 200.0, 0);
-    policy.on(new RecomputeDelay(new DelayLine(0.1, 0)), now);
-  }
-
-  /** A tier that has what the segments stored by {@link #store} have in it, and the overhead. */
-  private TierInfo tier(String name, int tier, long capacityBytes) {
-    stored.clear();
-    return new TierInfo(name, capacityBytes,
-        () -> overhead[tier] + stored.stream().mapToLong(segment -> segment.bytesIn(tier)).sum(), Set.of());
-  }
-
-  private static UtilityPlacement.Builder choice() {
-    return UtilityPlacement.builder();
-  }
-
-  private void load(int tier, double secondsPerByte, double fixed) {
-    policy.on(new LoadDelay(tier, Encoding.RAW, new DelayLine(secondsPerByte, fixed)), now);
-  }
-
-  private FakeSegment store(FakeSegment parent, int chunks, int tier) {
-    FakeSegment segment = new FakeSegment(nextId++, parent, chunks, 100);
-    segment.place(tier);
-    stored.add(segment);
-    policy.on(new Placed(segment, tier), now);
-    return segment;
-  }
-
+class UtilityPlacementTest extends UtilityFixture {
   private Option option(FakeSegment segment, int tier, Encoding encoding) {
     return policy.explain(segment, now).options().stream()
         .filter(option -> option.placement().equals(Optional.of(new Placement(tier, encoding))))
@@ -294,24 +231,6 @@ class UtilityPlacementTest extends PlacementPolicyContract {
   }
 
   @Test
-  void newContextsGoWhereTheyLoseLeast() {
-    start(choice(), 1000, ALL);
-    assertEquals(Optional.of(new Placement(0, Encoding.RAW)), policy.admit(FakeSegment.ROOT, null, 3, now));
-    assertEquals(Optional.of(new Placement(1, Encoding.RAW)), policy.admit(FakeSegment.ROOT, null, 30, now),
-        "larger than the fast tier");
-    for (int index = 0; index < 10; index++) {
-      FakeSegment popular = store(null, 1, 0);
-      popular.setFrequency(1000);
-      policy.on(new Hit(popular.path()), now);
-    }
-    assertEquals(Optional.of(new Placement(1, Encoding.RAW)), policy.admit(FakeSegment.ROOT, null, 3, now),
-        "what is there is worth more");
-    policy.on(new StoreDelay(0, new DelayLine(1, 0)), now);
-    policy.on(new StoreDelay(1, new DelayLine(1, 0)), now);
-    assertTrue(policy.admit(FakeSegment.ROOT, null, 3, now).isEmpty(), "writing takes longer than it saves");
-  }
-
-  @Test
   void whatIsNewIsCompressedForItsRoomOnceItWasMeasured() {
     start(choice().alpha(0.1).candidates(List.of(INT8)), 1000, 1000);
     for (int index = 0; index < 9; index++) {
@@ -326,28 +245,6 @@ class UtilityPlacementTest extends PlacementPolicyContract {
     fresh.profile(1);
     assertEquals(List.of(new Transfer(fresh, 0, new Placement(0, INT8), false)),
         policy.on(new Profiled(fresh), now));
-  }
-
-  @Test
-  void roomIsPricedByWhatDelaysAreNow() {
-    start(choice(), 1000, 0);
-    policy.on(new RecomputeDelay(new DelayLine(1, 0)), now);
-    for (int index = 0; index < 10; index++) {
-      FakeSegment rare = store(null, 1, 0);
-      rare.setFrequency(0.5);
-      policy.on(new Hit(rare.path()), now);
-    }
-    policy.on(new RecomputeDelay(new DelayLine(0.01, 0)), now);
-    assertEquals(Optional.of(new Placement(0, Encoding.RAW)), policy.admit(FakeSegment.ROOT, null, 1, now),
-        "what has to go is used half as often, but was scored when computing took longer");
-  }
-
-  @Test
-  void bestQualityInsertsExactly() {
-    start(choice().alpha(0).candidates(LOSSY), 1000, ALL);
-    assertEquals(Optional.of(new Placement(0, INT4)), policy.admit(FakeSegment.ROOT, null, 1, now));
-    start(choice().alpha(0).candidates(LOSSY).insert(UtilityPlacement.Insert.BEST_QUALITY), 1000, ALL);
-    assertEquals(Optional.of(new Placement(0, Encoding.RAW)), policy.admit(FakeSegment.ROOT, null, 1, now));
   }
 
   @Test
@@ -418,14 +315,35 @@ class UtilityPlacementTest extends PlacementPolicyContract {
   @Test
   void ordersStayAsTimeGoesBy() {
     start(choice(), 1000, ALL);
-    FakeSegment rare = store(null, 1, 0);
-    FakeSegment popular = store(null, 1, 0);
-    popular.setFrequency(3);
-    policy.on(new Hit(popular.path()), now);
-    for (int step = 0; step < 40; step++) {
-      now += 100_000_000_000L;
-      assertEquals(rare, policy.plan(0, 1, now).getFirst().segment(), "after " + now + " ns");
+    policy.plan(0, 1, now);
+    FakeSegment before = null;
+    for (int step = 1; step <= 6; step++) {
+      // Scored when a use counted 2^200 times as much as at the start, and not again before the start is moved.
+      now += 200_000_000_000L;
+      FakeSegment popular = store(null, 1, 0);
+      popular.setFrequency(3);
+      policy.on(new Hit(popular.path()), now);
+      if (before != null) {
+        assertEquals(before, policy.plan(0, 1, now).getFirst().segment(), "step " + step);
+        before.leave(0);
+        policy.on(new Gone(before), now);
+      }
+      popular.setFrequency(3 * Math.pow(2, -200));
+      before = popular;
     }
+  }
+
+  @Test
+  void explainsWhatNobodyUsedForAges() {
+    start(choice(), 300, ALL);
+    FakeSegment segment = store(null, 1, 1);
+    store(null, 3, 0);
+    policy.plan(0, 1, now);
+    now += 1_050_000_000_000L;
+    segment.setFrequency(Double.MIN_VALUE);
+    var verdict = policy.explain(segment, now);
+    verdict.options().forEach(option -> assertEquals(0, option.utility(), 1e-300, option.toString()));
+    assertFalse(verdict.reason().contains("NaN"), verdict.reason());
   }
 
   @Test

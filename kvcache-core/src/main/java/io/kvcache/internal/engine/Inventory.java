@@ -261,7 +261,7 @@ final class Inventory extends Monitor {
             known = position.segment();
             known.store(now);
             known.scored(claim.scores().methods());
-            stored(known, claim.placement().orElseThrow());
+            stored(known, example.tier(), claim.placement().orElseThrow());
           }
           tree.place(position, stored.get(index));
         }
@@ -273,9 +273,9 @@ final class Inventory extends Monitor {
   }
 
   /** What drops tokens could not be applied before all were there. */
-  private void stored(Segment segment, Placement placement) {
+  private void stored(Segment segment, int tier, Placement placement) {
     if (placement.encoding().dropsTokens()) {
-      wishes.add(new Move.Transfer(segment, placement.tier(), placement, false));
+      wishes.add(new Move.Transfer(segment, tier, placement, false));
     }
   }
 

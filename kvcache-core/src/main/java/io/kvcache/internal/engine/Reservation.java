@@ -51,10 +51,10 @@ final class Reservation implements KvReservation {
     this.afterwards = afterwards;
     this.claim = claim;
     Placement placement = claim.placement().orElseThrow();
-    this.tier = shared.tiers.get(placement.tier());
     // Which tokens matter can be told only when all are there: what drops some is applied after the commit.
     this.encoding = placement.encoding().dropsTokens() ? Encoding.RAW : placement.encoding();
     this.compressor = shared.codecs.get(encoding.codec());
+    this.tier = firstToHold(placement.tier());
     shared.counters.openReservations.incrementAndGet();
   }
 
@@ -63,9 +63,23 @@ final class Reservation implements KvReservation {
     return tier;
   }
 
+  /** A prompt larger than a tier goes to the next one that can hold it: the policy does not know how long it is raw. */
+  private TierHandle firstToHold(int wanted) {
+    for (int index = wanted; index < shared.tiers.size(); index++) {
+      if (fits(shared.tiers.get(index))) {
+        return shared.tiers.get(index);
+      }
+    }
+    return shared.tiers.get(wanted);
+  }
+
   /** Whether the tier could hold all of it if it held nothing else. */
   boolean fits() {
-    return chunkBytes() <= tier.usage().capacityBytes() / missing();
+    return fits(tier);
+  }
+
+  private boolean fits(TierHandle candidate) {
+    return chunkBytes() <= candidate.usage().capacityBytes() / missing();
   }
 
   private long chunkBytes() {

@@ -23,6 +23,8 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.concurrent.locks.ReadWriteLock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 
@@ -55,6 +57,8 @@ final class TierHandle {
   private final LongAdder errors = new LongAdder();
   /** When each read under way began. */
   private final Map<Object, Long> reads = new ConcurrentHashMap<>();
+  /** Shared by those that claim what is free, held by one that claims what it has just freed. */
+  private final ReadWriteLock claiming = new ReentrantReadWriteLock();
   private volatile int failuresInARow;
   private long fenceNanos;
   private volatile boolean fenced;
@@ -116,14 +120,29 @@ final class TierHandle {
    * @throws IOException when the tier failed, which is counted: evicting others would not help
    */
   Optional<TierWrite> create(EntryId id, byte[] note, long[] partBytes) throws IOException {
-    if (!mayHold(id)) {
-      return Optional.empty();
-    }
+    claiming.readLock().lock();
     try {
-      return tier.create(id, note, partBytes);
+      return mayHold(id) ? tier.create(id, note, partBytes) : Optional.empty();
     } catch (IOException | RuntimeException e) {
       failed(e);
       throw new IOException("tier " + name() + " cannot claim space", e);
+    } finally {
+      claiming.readLock().unlock();
+    }
+  }
+
+  /**
+   * As {@link #create}, with the room that these entries leave: nobody else gets it in between, however many wait for
+   * some.
+   */
+  Optional<TierWrite> createInPlaceOf(List<EntryId> leaving, EntryId id, byte[] note, long[] partBytes)
+      throws IOException {
+    claiming.writeLock().lock();
+    try {
+      discard(leaving);
+      return create(id, note, partBytes);
+    } finally {
+      claiming.writeLock().unlock();
     }
   }
 

@@ -205,8 +205,7 @@ final class Transcoder {
       // What is still being looked at takes room, and making room may take buffers.
       parts.giveBack();
       source.close();
-      tier.discard(left);
-      Optional<TierWrite> claimed = claim(copy, made.bytes());
+      Optional<TierWrite> claimed = claimInPlaceOf(left, copy, made.bytes());
       if (claimed.isEmpty()) {
         return null;
       }
@@ -295,25 +294,41 @@ final class Transcoder {
 
   /** Claims room that is free: nothing is evicted for what will make room itself. */
   private Attempt claimFree(Stored copy, long[] bytes) {
-    byte[] note =
-        shared.inventory.insights().note(chunk, copy, shared.runtime.wallClock().millis()).encode();
-    EntryId id = new EntryId(chunk.key(), copy.variantClass());
+    EntryId id = id(copy);
     try {
-      Optional<TierWrite> claimed = tier.create(id, note, bytes);
+      Optional<TierWrite> claimed = tier.create(id, note(copy), bytes);
       return new Attempt(claimed, claimed.isEmpty() && tier.removalHelps(id, bytes));
     } catch (IOException counted) {
       return new Attempt(Optional.empty(), false);
     }
   }
 
+  /** Claims the room that the source leaves; where that is scattered, or still being read, any other. */
+  private Optional<TierWrite> claimInPlaceOf(List<EntryId> leaving, Stored copy, long[] bytes) {
+    Optional<TierWrite> claimed = Optional.empty();
+    try {
+      claimed = tier.createInPlaceOf(leaving, id(copy), note(copy), bytes);
+    } catch (IOException counted) {
+      return claimed;
+    }
+    return claimed.isPresent() ? claimed : claim(copy, bytes);
+  }
+
   private Optional<TierWrite> claim(Stored copy, long[] bytes) {
-    byte[] note = shared.inventory.insights().note(chunk, copy, shared.runtime.wallClock().millis()).encode();
-    EntryId id = new EntryId(chunk.key(), copy.variantClass());
-    Attempt attempt = shared.create(tier, id, note, bytes, usedBefore);
+    byte[] note = note(copy);
+    Attempt attempt = shared.create(tier, id(copy), note, bytes, usedBefore);
     if (attempt.lacksRoom() && room.make(tier, LongStream.of(bytes).sum())) {
-      attempt = shared.create(tier, id, note, bytes, usedBefore);
+      attempt = shared.create(tier, id(copy), note, bytes, usedBefore);
     }
     return attempt.write();
+  }
+
+  private EntryId id(Stored copy) {
+    return new EntryId(chunk.key(), copy.variantClass());
+  }
+
+  private byte[] note(Stored copy) {
+    return shared.inventory.insights().note(chunk, copy, shared.runtime.wallClock().millis()).encode();
   }
 
   /** An entry in memory that no tier has yet. */

@@ -10,7 +10,7 @@ import java.util.Locale;
 import java.util.Optional;
 
 /** Every alternative for a segment with its utility, in the form of the papers: {@code (alpha·q − delay) · f}. */
-final class Explanation {
+final class Verdicts {
   private static final double MIB = 1 << 20;
   private static final double MILLIS = 1e3;
   private static final Comparator<Option> BEST_FIRST =
@@ -23,14 +23,17 @@ final class Explanation {
   private final Room room;
   private final Uses uses;
   private final Standing standing;
+  private final Betterment betterment;
   private final double alpha;
 
-  Explanation(EncodingTable table, Delays delays, Room room, Uses uses, Standing standing, double alpha) {
+  Verdicts(EncodingTable table, Delays delays, Room room, Uses uses, Standing standing, Betterment betterment,
+      double alpha) {
     this.table = table;
     this.delays = delays;
     this.room = room;
     this.uses = uses;
     this.standing = standing;
+    this.betterment = betterment;
     this.alpha = alpha;
   }
 
@@ -38,7 +41,7 @@ final class Explanation {
   Verdict of(Node node, long nowNanos) {
     room.look();
     standing.of(node.segment, node.space);
-    double frequency = uses.of(node.segment, nowNanos, 0) / uses.now(nowNanos);
+    double frequency = uses.plain(node.segment, nowNanos);
     int chunks = node.segment.chunks();
     List<Option> options = new ArrayList<>();
     double computing = chunks * delays.recomputePerChunk();
@@ -87,12 +90,17 @@ final class Explanation {
     double more = best.bytes() - standing.segment.bytesIn(tier);
     double gain = best.utility() - present.utility();
     double price = room.cost(tier, more) / uses.now(nowNanos);
-    if (price > gain) {
-      return better + ", but " + room.name(tier) + " is full: room there costs "
-          + perMib(price, more) + ", this would gain " + perMib(gain, more);
+    double asked = betterment.asked(price, tier, best.bytes());
+    if (gain <= asked) {
+      return better + ", but " + (price > 0
+          ? room.name(tier) + " is full: room there costs " + perMib(price, more) + ", this would gain "
+              + perMib(gain, more)
+          : String.format(Locale.ROOT, "that would gain %.3g, and writing it has to bring %.3g", gain,
+              asked));
     }
-    return better
-        + String.format(Locale.ROOT, ", which gains %.3g; a move has not paid or not been made yet", gain);
+    double before = Math.max(0, 1 - 1 / uses.plain(standing.segment, nowNanos));
+    return better + String.format(Locale.ROOT, ", which gains %.3g", gain)
+        + (gain * before <= asked ? "; without its last use it does not pay yet" : "; it was not done yet");
   }
 
   private static String perMib(double loss, double bytes) {
