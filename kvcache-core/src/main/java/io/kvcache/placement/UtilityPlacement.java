@@ -71,8 +71,8 @@ public final class UtilityPlacement implements PlacementPolicy {
     /** To the configuration of highest utility: EvicPress 4.4. */
     BEST_UTILITY,
     /**
-     * Exact at first, as in EvicPress, Algorithm 1, and where it will have the highest utility: only what is exact can be
-     * measured, and then be made into whatever is best for it.
+     * Exact at first, as in EvicPress, Algorithm 1, and where it will have the highest utility: only what is exact can
+     * be measured, and then be made into whatever is best for it.
      */
     BEST_QUALITY
   }

@@ -20,7 +20,6 @@ import io.kvcache.spi.PlacementEvent.Profiled;
 import io.kvcache.spi.PlacementEvent.RecomputeDelay;
 import io.kvcache.spi.PlacementEvent.Split;
 import io.kvcache.spi.PlacementEvent.StoreDelay;
-import io.kvcache.spi.PlacementPolicy;
 import io.kvcache.spi.PlacementPolicy.CacheInfo;
 import io.kvcache.spi.PlacementPolicy.Option;
 import io.kvcache.spi.VariantClass;
