@@ -27,21 +27,39 @@ final class IndexSize {
     unmeasuredBytes.addAndGet(bytes);
   }
 
-  /** Whether there is room for what is charged and for a compaction; measured now and then. */
+  /**
+   * Whether there is room for what is charged and for a compaction; measured now and then. Waits for a compaction under
+   * way: what it is for is room.
+   */
   boolean isWithinAllowance() throws IOException {
-    if ((exceeded || unmeasuredBytes.get() >= reserveBytes / 32) && measuring.tryLock()) {
+    if (isDue() && lock()) {
       try {
-        unmeasuredBytes.set(0);
-        exceeded = exceeds();
-        if (exceeded) {
-          index.compact();
+        if (isDue()) {
+          unmeasuredBytes.set(0);
           exceeded = exceeds();
+          if (exceeded) {
+            index.compact();
+            exceeded = exceeds();
+          }
         }
       } finally {
         measuring.unlock();
       }
     }
     return !exceeded;
+  }
+
+  private boolean isDue() {
+    return exceeded || unmeasuredBytes.get() >= reserveBytes / 32;
+  }
+
+  /** One measurement is as good as another; where it was exceeded, only the next one says whether it still is. */
+  private boolean lock() {
+    if (!exceeded) {
+      return measuring.tryLock();
+    }
+    measuring.lock();
+    return true;
   }
 
   /** Half of the reserve is left to a compaction, which writes before it deletes, and to what is written meanwhile. */

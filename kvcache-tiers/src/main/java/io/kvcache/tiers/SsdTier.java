@@ -138,13 +138,12 @@ public final class SsdTier implements Tier {
       if (staged.isEmpty()) {
         return Optional.empty();
       }
-      boolean claimed = false;
+      SsdWrite claimed = null;
       try {
-        SsdWrite write = new SsdWrite(this, id, note.clone(), partBytes.clone(), staged.get());
-        claimed = claim(write);
-        return claimed ? Optional.of(write) : Optional.empty();
+        claimed = claim(id, note.clone(), partBytes.clone(), staged.get());
+        return Optional.ofNullable(claimed);
       } finally {
-        if (!claimed) {
+        if (claimed == null) {
           staging.give(staged.get());
         }
       }
@@ -163,18 +162,29 @@ public final class SsdTier implements Tier {
     requireLengths(partBytes);
     enter();
     try {
-      long pages = SsdWrite.pages(partBytes);
-      long indexBytes = SsdWrite.indexBytes(partBytes);
+      long pages = SsdWrite.pages(partBytes, true);
+      long indexBytes = SsdWrite.indexBytes(partBytes, true);
       return staging.has(partBytes) && mayWrite(pages, indexBytes) && space.couldHold(pages, indexBytes);
     } finally {
       leave();
     }
   }
 
-  private boolean claim(SsdWrite write) throws IOException {
-    long pages = write.claimedPages();
-    long indexBytes = write.claimedIndexBytes();
-    return mayWrite(pages, indexBytes) && space.claim(pages, indexBytes);
+  /**
+   * A write that has its room, or null. Files cannot be cut where entries are, so that free pages need not be room for
+   * the index: small parts go there instead.
+   */
+  private SsdWrite claim(EntryId id, byte[] note, long[] partBytes, MemorySegment[] staged)
+      throws IOException {
+    for (boolean smallInIndex : new boolean[] {true, false}) {
+      SsdWrite write = new SsdWrite(this, id, note, partBytes, staged, smallInIndex);
+      long pages = write.claimedPages();
+      long indexBytes = write.claimedIndexBytes();
+      if (mayWrite(pages, indexBytes) && space.claim(pages, indexBytes)) {
+        return write;
+      }
+    }
+    return null;
   }
 
   /** Whether filesystem and index can take so much more, whatever entries there are. */

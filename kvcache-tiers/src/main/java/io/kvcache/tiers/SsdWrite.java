@@ -12,11 +12,18 @@ final class SsdWrite implements TierWrite {
   private final byte[] note;
   private final long[] claimedBytes;
   private final MemorySegment[] staged;
+  private final boolean smallInIndex;
   private boolean ended;
 
-  /** Takes ownership of the arrays. */
-  SsdWrite(SsdTier tier, EntryId id, byte[] note, long[] claimedBytes, MemorySegment[] staged) {
+  /**
+   * Takes ownership of the arrays.
+   *
+   * @param smallInIndex whether small parts go into the index; else every part has extents
+   */
+  SsdWrite(SsdTier tier, EntryId id, byte[] note, long[] claimedBytes, MemorySegment[] staged,
+      boolean smallInIndex) {
     this.tier = tier;
+    this.smallInIndex = smallInIndex;
     this.id = id;
     this.note = note;
     this.claimedBytes = claimedBytes;
@@ -41,7 +48,7 @@ final class SsdWrite implements TierWrite {
 
   /** Whether a part goes into the index; decided by what was claimed for it, since that is where it was claimed. */
   boolean isSmall(int part) {
-    return isSmall(claimedBytes[part]);
+    return smallInIndex && isSmall(claimedBytes[part]);
   }
 
   private static boolean isSmall(long bytes) {
@@ -50,34 +57,35 @@ final class SsdWrite implements TierWrite {
 
   /** Pages claimed for the parts that go into extents. */
   long claimedPages() {
-    return pages(claimedBytes);
+    return pages(claimedBytes, smallInIndex);
   }
 
   /** Bytes claimed of the index. */
   long claimedIndexBytes() {
-    return indexBytes(claimedBytes);
+    return indexBytes(claimedBytes, smallInIndex);
   }
 
   /** Pages that a claim of these lengths takes for the parts that go into extents. */
-  static long pages(long[] partBytes) {
+  static long pages(long[] partBytes, boolean smallInIndex) {
     long pages = 0;
     for (long bytes : partBytes) {
-      pages += isSmall(bytes) ? 0 : Pages.holding(bytes);
+      pages += smallInIndex && isSmall(bytes) ? 0 : Pages.holding(bytes);
     }
     return pages;
   }
 
   /** Bytes that a claim of these lengths takes of the index. */
-  static long indexBytes(long[] partBytes) {
+  static long indexBytes(long[] partBytes, boolean smallInIndex) {
     int smallParts = 0;
     long smallBytes = 0;
     for (long bytes : partBytes) {
-      if (isSmall(bytes)) {
+      if (smallInIndex && isSmall(bytes)) {
         smallParts++;
         smallBytes += bytes;
       }
     }
-    return SsdEntry.indexBytes(partBytes.length, smallParts, smallBytes, pages(partBytes));
+    return SsdEntry.indexBytes(partBytes.length, smallParts, smallBytes,
+        pages(partBytes, smallInIndex));
   }
 
   @Override

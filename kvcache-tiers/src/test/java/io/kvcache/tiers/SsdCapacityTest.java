@@ -55,6 +55,29 @@ final class SsdCapacityTest {
         : new long[] {random.nextLong(8, 500), random.nextLong(100_000, 900_000)});
   }
 
+  /** Goal: one entry makes room for a smaller one, though its pages lie where no file can be cut. */
+  @Test
+  void whatALargeEntryLeavesIsRoomForSmallParts() throws IOException {
+    try (SsdTier tier = SsdTier.builder(directory, 16 << 20).stagingBytes(4 << 20).open()) {
+      int count = 0;
+      while (Entries.store(tier, Payloads.entry(count), 1, new long[] {500, 400_000})) {
+        count++;
+      }
+      for (int number = 0; number < count - 1; number++) {
+        EntryId id = Payloads.entry(number);
+        tier.remove(List.of(id));
+        assertTrue(Entries.store(tier, id, 1, new long[] {500, 60_000, 60_000, 60_000, 60_000}),
+            "entry " + number + " of " + count + ", " + tier.usage());
+      }
+      try (Arena arena = Arena.ofConfined()) {
+        MemorySegment target = Entries.target(arena, 2 << 20);
+        for (int number = 0; number < count - 1; number++) {
+          assertEquals(1, Entries.version(tier, Payloads.entry(number), 4, target));
+        }
+      }
+    }
+  }
+
   /** Stores so many times the capacity, the oldest removed when full; returns the most bytes live. */
   private long churn(long capacity, int times, Sizes sizes) throws IOException {
     SplittableRandom random = new SplittableRandom(Long.getLong("test.seed", 5));
