@@ -17,7 +17,7 @@ public interface KvReservation extends AutoCloseable {
     STORED,
     /** Another reservation is storing the first missing chunk right now. */
     PENDING,
-    /** There is no room now; try again later, or not. */
+    /** There is no room now; try again later, or not: no tier holds a prompt that is larger than it. */
     FULL,
     /** The policy says this is not worth storing. */
     DECLINED
