@@ -3,12 +3,16 @@ package io.kvcache.engine;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 
+import io.kvcache.Encoding;
 import io.kvcache.KvCache;
 import io.kvcache.KvReservation;
 import io.kvcache.KvReservation.Status;
 import io.kvcache.StoreOptions;
 import io.kvcache.placement.LruPlacement;
 import io.kvcache.spi.EntryId;
+import io.kvcache.spi.Move;
+import io.kvcache.spi.Placement;
+import io.kvcache.spi.SegmentView;
 import io.kvcache.spi.Tier;
 import io.kvcache.spi.TierEntry;
 import io.kvcache.spi.TierWrite;
@@ -18,10 +22,17 @@ import io.kvcache.testkit.ForwardingTier;
 import io.kvcache.testkit.MemoryTier;
 import io.kvcache.testkit.TruncatingCompressor;
 import java.io.IOException;
+import java.lang.reflect.Proxy;
+import java.util.ArrayList;
 import java.util.Collection;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 
@@ -151,5 +162,43 @@ class RoomTest extends EngineTest {
     assertEquals(Status.RESERVED, prompt(3, 2).store(cache));
     assertEquals(2, prompt(1, 2).find(cache), "is on the disk");
     assertEquals(2, prompt(2, 2).find(cache));
+  }
+
+  /**
+   * Goal: what is stored where is asked under the lock only, since others change it meanwhile. Method: a segment that,
+   * when asked, sees whether another thread gets the lock.
+   */
+  @Test
+  void segmentsAreAskedUnderTheLockOnly() {
+    List<Boolean> unlocked = new ArrayList<>();
+    KvCache[] cache = new KvCache[1];
+    Scripted policy = new Scripted();
+    cache[0] = openStill(policy, tier("dram", MEMORY, 2));
+    prompt(1, 2).store(cache[0]);
+    SegmentView stored = policy.segments.iterator().next();
+    SegmentView watched = (SegmentView) Proxy.newProxyInstance(SegmentView.class.getClassLoader(),
+        new Class<?>[] {SegmentView.class}, (self, method, arguments) -> {
+          if (method.getName().equals("chunksOnlyIn")) {
+            unlocked.add(isDone(elsewhere(() -> cache[0].stats())));
+          }
+          return method.invoke(stored, arguments);
+        });
+    policy.planned = List.of(new Move.Transfer(watched, 0, new Placement(0, Encoding.RAW), true));
+    try (KvReservation none = prompt(2, 1).reserve(cache[0])) {
+      assertEquals(Status.FULL, none.status());
+    }
+    policy.planned = List.of();
+    assertFalse(unlocked.contains(true));
+  }
+
+  private static boolean isDone(CompletableFuture<?> step) {
+    try {
+      step.get(1, TimeUnit.SECONDS);
+      return true;
+    } catch (TimeoutException waits) {
+      return false;
+    } catch (InterruptedException | ExecutionException e) {
+      throw new AssertionError(e);
+    }
   }
 }
