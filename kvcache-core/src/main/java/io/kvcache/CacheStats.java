@@ -13,6 +13,8 @@ import java.util.List;
  * @param rejectedReservations reservations that found no room
  * @param profiledSegments segments whose qualities were measured
  * @param probeFailures namespaces that are estimated because their probe failed
+ * @param pluginFailures chunks not encoded anew, and observations of leases lost, because a compressor or the policy
+ *     threw
  * @param droppedEvents events that came faster than the listener took them, of which it was not told
  * @param openLeases leases not closed yet, now
  * @param openReservations reservations not closed yet, now
@@ -30,6 +32,7 @@ public record CacheStats(
     long rejectedReservations,
     long profiledSegments,
     long probeFailures,
+    long pluginFailures,
     long droppedEvents,
     int openLeases,
     int openReservations,
@@ -105,6 +108,7 @@ public record CacheStats(
         hitTokens - earlier.hitTokens, storedTokens - earlier.storedTokens,
         rejectedReservations - earlier.rejectedReservations,
         profiledSegments - earlier.profiledSegments, probeFailures - earlier.probeFailures,
+        pluginFailures - earlier.pluginFailures,
         droppedEvents - earlier.droppedEvents,
         openLeases, openReservations, readBuffers,
         segments, chunks,

@@ -11,6 +11,9 @@ import io.kvcache.KvReservation.Status;
 import io.kvcache.StoreOptions;
 import io.kvcache.placement.LruPlacement;
 import io.kvcache.spi.EntryId;
+import io.kvcache.spi.Move;
+import io.kvcache.spi.Placement;
+import io.kvcache.spi.SegmentView;
 import io.kvcache.spi.Tier;
 import io.kvcache.spi.TierEntry;
 import io.kvcache.spi.TierWrite;
@@ -20,10 +23,17 @@ import io.kvcache.testkit.ForwardingTier;
 import io.kvcache.testkit.MemoryTier;
 import io.kvcache.testkit.TruncatingCompressor;
 import java.io.IOException;
+import java.lang.reflect.Proxy;
+import java.util.ArrayList;
 import java.util.Collection;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 
@@ -178,5 +188,43 @@ class RoomTest extends EngineTest {
     assertEquals(Status.RESERVED, prompt(1, 6).store(cache));
     background.runAll();
     assertEquals(6, dram.usage().entries());
+  }
+
+  /**
+   * Goal: what is stored where is asked under the lock only, since others change it meanwhile. Method: a segment that,
+   * when asked, sees whether another thread gets the lock.
+   */
+  @Test
+  void segmentsAreAskedUnderTheLockOnly() {
+    List<Boolean> unlocked = new ArrayList<>();
+    KvCache[] cache = new KvCache[1];
+    Scripted policy = new Scripted();
+    cache[0] = openStill(policy, tier("dram", MEMORY, 2));
+    prompt(1, 2).store(cache[0]);
+    SegmentView stored = policy.segments.iterator().next();
+    SegmentView watched = (SegmentView) Proxy.newProxyInstance(SegmentView.class.getClassLoader(),
+        new Class<?>[] {SegmentView.class}, (self, method, arguments) -> {
+          if (method.getName().equals("chunksOnlyIn")) {
+            unlocked.add(isDone(elsewhere(() -> cache[0].stats())));
+          }
+          return method.invoke(stored, arguments);
+        });
+    policy.planned = List.of(new Move.Transfer(watched, 0, new Placement(0, Encoding.RAW), true));
+    try (KvReservation none = prompt(2, 1).reserve(cache[0])) {
+      assertEquals(Status.FULL, none.status());
+    }
+    policy.planned = List.of();
+    assertFalse(unlocked.contains(true));
+  }
+
+  private static boolean isDone(CompletableFuture<?> step) {
+    try {
+      step.get(1, TimeUnit.SECONDS);
+      return true;
+    } catch (TimeoutException waits) {
+      return false;
+    } catch (InterruptedException | ExecutionException e) {
+      throw new AssertionError(e);
+    }
   }
 }

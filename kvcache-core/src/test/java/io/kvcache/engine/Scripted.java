@@ -22,6 +22,8 @@ final class Scripted implements PlacementPolicy {
   boolean weighsDelays;
   /** How a durable tier stores what is flushed. */
   Encoding persisted = Encoding.RAW;
+  /** What to do so that a tier has room. */
+  List<Move> planned = List.of();
   /** What to do for a segment that a look-up or a prefetch covers. */
   Function<SegmentView, Move> onHit = segment -> null;
   private final List<Encoding> candidates;
@@ -73,7 +75,7 @@ final class Scripted implements PlacementPolicy {
 
   @Override
   public List<Move> plan(int tier, long bytes, long nowNanos) {
-    return List.of();
+    return planned;
   }
 
   @Override

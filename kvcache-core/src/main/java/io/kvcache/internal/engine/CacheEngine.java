@@ -324,7 +324,8 @@ public final class CacheEngine implements KvCache {
     Counters counters = shared.counters;
     return new CacheStats(counters.lookups.sum(), counters.requestedTokens.sum(), counters.hitTokens.sum(),
         counters.storedTokens.sum(), counters.rejected.sum(), counters.profiled.sum(),
-        counters.probeFailures.sum(), events.dropped(), counters.openLeases.get(),
+        counters.probeFailures.sum(), counters.pluginFailures.sum(), events.dropped(),
+        counters.openLeases.get(),
         counters.openReservations.get(), shared.staging.taken() + shared.moverStaging.taken(),
         shared.inventory.insights().segments(),
         shared.inventory.insights().chunks(),

@@ -20,6 +20,7 @@ final class Counters {
   final LongAdder rejected = new LongAdder();
   final LongAdder profiled = new LongAdder();
   final LongAdder probeFailures = new LongAdder();
+  final LongAdder pluginFailures = new LongAdder();
   final AtomicInteger openLeases = new AtomicInteger();
   final AtomicInteger openReservations = new AtomicInteger();
   private final Map<Source, Sums> loads = new ConcurrentHashMap<>();

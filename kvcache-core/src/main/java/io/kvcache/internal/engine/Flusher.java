@@ -80,7 +80,7 @@ final class Flusher {
       Encoding encoding = shared.inventory.insights().persistAs(candidate.segment, target.index);
       for (TierHandle from : shared.tiers) {
         if (!from.durable()) {
-          migrator.transfer(candidate.segment, from.index, new Placement(target.index, encoding), true,
+          migrator.save(candidate.segment, from.index, new Placement(target.index, encoding),
               candidate.lastUse);
         }
       }

@@ -15,7 +15,6 @@ import io.kvcache.spi.PlacementEvent;
 import io.kvcache.spi.PlacementPolicy;
 import io.kvcache.spi.VariantClass;
 import java.util.ArrayList;
-import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
@@ -395,11 +394,11 @@ final class Inventory extends Monitor {
     });
   }
 
-  /** As {@link #vacate} for all chunks, unless the segment is gone or contexts go on behind it. */
-  List<EntryId> vacateLeaf(Segment segment, int tier) {
-    return locked(() -> segment.detached() || segment.hasChildren()
+  /** As {@link #vacate} for all chunks, unless the segment is gone or no more what it was chosen for. */
+  List<EntryId> vacateIf(Segment segment, int tier, Set<VariantClass> classes, Predicate<Segment> still) {
+    return locked(() -> segment.detached() || !still.test(segment)
         ? List.<EntryId>of()
-        : vacate(residents(segment), tier, EnumSet.allOf(VariantClass.class), false));
+        : vacate(residents(segment), tier, classes, false));
   }
 
   /**

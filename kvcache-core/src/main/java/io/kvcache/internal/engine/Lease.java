@@ -340,17 +340,36 @@ final class Lease implements KvLease {
   public synchronized void close() {
     if (!closed) {
       closed = true;
-      loads.discardAll();
-      sources.forEach(Source::close);
-      if (counted) {
-        observed.drain(shared::loaded);
+      try {
+        loads.discardAll();
+        sources.forEach(Source::close);
+      } finally {
+        letGo();
       }
+      if (counted) {
+        tellObserved();
+      }
+    }
+  }
+
+  private void letGo() {
+    try {
       if (held != null) {
         shared.inventory.release(held);
       }
+    } finally {
       if (counted) {
         shared.counters.openLeases.decrementAndGet();
       }
+    }
+  }
+
+  /** Last, and at the policy's own risk: whoever closes a lease has nothing to do with a policy that fails. */
+  private void tellObserved() {
+    try {
+      observed.drain(shared::loaded);
+    } catch (RuntimeException e) {
+      shared.counters.pluginFailures.increment();
     }
   }
 }

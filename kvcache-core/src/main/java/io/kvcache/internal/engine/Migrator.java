@@ -125,22 +125,28 @@ final class Migrator {
     return switch (move) {
       case Move.Drop drop -> shared.drop(drop);
       case Move.Transfer(var segment, int from, Placement to, boolean keepSource) ->
-          transfer((Segment) segment, from, to, keepSource, EVICT_ANY, full, leisurely) > 0;
+          transfer((Segment) segment, new Course(from, to, keepSource, EVICT_ANY, full, leisurely, false))
+              > 0;
     };
+  }
+
+  /**
+   * Copies a segment's chunks where the target has nothing as good.
+   *
+   * @param usedBefore what was last used before this time may be evicted from the target
+   */
+  void save(Segment segment, int from, Placement to, long usedBefore) {
+    transfer(segment, new Course(from, to, true, usedBefore, 0, false, true));
   }
 
   /**
    * Copies a segment's chunks, or moves them.
    *
-   * @param usedBefore what was last used before this time may be evicted from the target
    * @return chunks that are in the target now and were not before, or are in the source no more
    */
-  int transfer(Segment segment, int from, Placement to, boolean keepSource, long usedBefore) {
-    return transfer(segment, from, to, keepSource, usedBefore, 0, false);
-  }
-
-  private int transfer(Segment segment, int from, Placement to, boolean keepSource, long usedBefore,
-      int full, boolean leisurely) {
+  private int transfer(Segment segment, Course course) {
+    int from = course.from;
+    Placement to = course.to;
     oneAtATime.lock();
     try {
       List<Resident> chunks = shared.inventory.beginMove(segment);
@@ -149,8 +155,8 @@ final class Migrator {
       }
       try {
         List<Resident> there = new ArrayList<>();
-        int copied = copyAll(new Course(chunks, from, to, keepSource, usedBefore, full, leisurely), there);
-        List<EntryId> left = keepSource || there.isEmpty() || !lastsAsLong(from, to.tier())
+        int copied = copyAll(course, chunks, there);
+        List<EntryId> left = course.keepSource || there.isEmpty() || !lastsAsLong(from, to.tier())
             ? List.of() : shared.inventory.vacate(there, from, leaving(from, to), true);
         shared.tiers.get(from).discard(left);
         if (copied > 0 && from == to.tier()) {
@@ -211,24 +217,24 @@ final class Migrator {
   /**
    * One transfer.
    *
-   * @param chunks of the segment
-   * @param keepSource whether they stay where they are as well
+   * @param keepSource whether the chunks stay where they are as well
    * @param usedBefore what was last used before this time may be evicted from the target
    * @param full the tiers that room is being made in for this transfer, a bit each: none is made there once more
    * @param leisurely whether readers come first
+   * @param saving whether it is about having the chunks in the target rather than about how they are encoded there
    */
-  private record Course(List<Resident> chunks, int from, Placement to, boolean keepSource, long usedBefore,
-      int full, boolean leisurely) {
+  private record Course(int from, Placement to, boolean keepSource, long usedBefore, int full,
+      boolean leisurely, boolean saving) {
     boolean inPlace() {
       return from == to.tier();
     }
   }
 
   /** Copies chunks from the first on, as far as it goes; adds those that are in the target then to {@code there}. */
-  private int copyAll(Course course, List<Resident> there) {
+  private int copyAll(Course course, List<Resident> chunks, List<Resident> there) {
     int copied = 0;
     Map<ChunkKey, Kept> kept = null;
-    for (Resident chunk : course.chunks) {
+    for (Resident chunk : chunks) {
       Stored source = best(chunk, course.from);
       if (source == null || !shared.codecs.supports(source.encoding())) {
         continue;
@@ -239,10 +245,10 @@ final class Migrator {
       if (course.inPlace() && !encoding.equals(course.to.encoding())) {
         continue; // it stays as it is, and nothing takes its place
       }
-      if (chunk.stored().stream().noneMatch(stored -> suffices(stored, course, encoding))) {
+      if (chunk.stored().stream().noneMatch(stored -> suffices(chunk, stored, course, encoding))) {
         boolean drops = encoding.dropsTokens() && !source.encoding().dropsTokens();
         if (drops && kept == null) {
-          kept = pruner.choose(course.chunks, course.from, encoding);
+          kept = pruner.choose(chunks, course.from, encoding);
         }
         if (drops && !kept.containsKey(chunk.key())) {
           return copied;
@@ -289,11 +295,24 @@ final class Migrator {
     }
   }
 
-  /** Whether an entry is as good as the one a move would make; exact bytes are, however encoded, but not in place. */
-  private boolean suffices(Stored stored, Course course, Encoding encoding) {
-    return stored.tier() == course.to.tier() && (stored.encoding().equals(encoding)
-        || (!course.inPlace() && shared.codecs.supports(stored.encoding()) && shared.codecs.exact(encoding)
-            && shared.codecs.exact(stored.encoding())));
+  /**
+   * Whether an entry is as good as the one a move would make. In place only the same encoding is; elsewhere exact bytes
+   * are, however encoded, and what the policy asked for replaces what is better. What it did not ask for never does:
+   * what is saved, and what the source can be no better than.
+   */
+  private boolean suffices(Resident chunk, Stored stored, Course course, Encoding encoding) {
+    Encoding present = stored.encoding();
+    if (stored.tier() != course.to.tier() || present.equals(encoding)) {
+      return stored.tier() == course.to.tier();
+    }
+    if (course.inPlace()) {
+      return false;
+    }
+    if (!course.saving && encoding.equals(course.to.encoding()) && !shared.codecs.exact(encoding)) {
+      return false;
+    }
+    return shared.inventory.locked(
+        () -> shared.qualities.atLeastAsGood(chunk.position().segment(), present, encoding));
   }
 
   private static Stored best(Resident chunk, int tier) {

@@ -55,6 +55,28 @@ final class Qualities {
   }
 
   /**
+   * Whether an entry of a chunk is worth keeping rather than another in its place: where the other could be made from
+   * it, where the other alone lacks tokens, else where it loses no more. Under the inventory's lock.
+   */
+  boolean atLeastAsGood(Segment segment, Encoding present, Encoding other) {
+    if (!codecs.supports(present)) {
+      return false;
+    }
+    boolean coarser = codecs.reencodable(present, other);
+    if (coarser || codecs.reencodable(other, present)) {
+      return coarser;
+    }
+    if (other.dropsTokens() && !present.dropsTokens()) {
+      return true;
+    }
+    double loss = lossPerChunk(segment, present);
+    double otherLoss = lossPerChunk(segment, other);
+    return Double.isNaN(loss) || Double.isNaN(otherLoss)
+        ? codecs.nominalQuality(present) >= codecs.nominalQuality(other)
+        : loss <= otherLoss;
+  }
+
+  /**
    * Entries by which a path keeps at least so much quality.
    *
    * @param least 0 to 1; 1 takes exact bytes only

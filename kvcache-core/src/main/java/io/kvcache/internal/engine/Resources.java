@@ -13,12 +13,15 @@ import io.kvcache.spi.CacheRuntime;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.Move;
 import io.kvcache.spi.TierWrite;
+import io.kvcache.spi.VariantClass;
 import java.io.IOException;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 import java.util.stream.LongStream;
 
 /** What leases, reservations and the migrator share. Threads: any. */
@@ -161,29 +164,32 @@ final class Resources {
     boolean leading = true;
     for (Move move : inventory.plan(tier.index, bytes, usedBefore)) {
       leading &= move instanceof Move.Drop;
-      if (leading || move.segment().chunksOnlyIn(tier.index) == 0) {
-        dropped |= isDropped(move);
-      }
+      dropped |= move instanceof Move.Drop drop && (leading ? drop(drop) : dropCopy(drop));
     }
     return dropped || inventory.plan(tier.index, bytes * LOOK_BEHIND, usedBefore).stream()
-        .filter(move -> move.segment().chunksOnlyIn(tier.index) == 0)
-        .anyMatch(this::isDropped);
-  }
-
-  private boolean isDropped(Move move) {
-    return move instanceof Move.Drop drop && drop(drop);
+        .anyMatch(move -> move instanceof Move.Drop drop && dropCopy(drop));
   }
 
   /** Evicts a segment from a tier, unless someone holds it by now. */
   boolean drop(Move.Drop drop) {
+    return dropIf(drop, segment -> true);
+  }
+
+  /** As {@link #drop}, unless the tier has chunks of the segment that no other has. */
+  private boolean dropCopy(Move.Drop drop) {
+    return dropIf(drop, segment -> segment.chunksOnlyIn(drop.tier()) == 0);
+  }
+
+  private boolean dropIf(Move.Drop drop, Predicate<Segment> still) {
     List<EntryId> ids =
-        inventory.vacate(inventory.residentsOf((Segment) drop.segment()), drop.tier(), drop.classes(), false);
+        inventory.vacateIf((Segment) drop.segment(), drop.tier(), drop.classes(), still);
     return discardEvicted(ids, tiers.get(drop.tier()));
   }
 
   /** As {@link #drop}, unless contexts go on behind the segment. */
   boolean dropLeaf(Segment segment, TierHandle tier) {
-    return discardEvicted(inventory.vacateLeaf(segment, tier.index), tier);
+    return discardEvicted(inventory.vacateIf(segment, tier.index, EnumSet.allOf(VariantClass.class),
+        leaf -> !leaf.hasChildren()), tier);
   }
 
   private boolean discardEvicted(List<EntryId> ids, TierHandle tier) {

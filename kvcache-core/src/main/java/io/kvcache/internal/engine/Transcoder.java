@@ -75,25 +75,35 @@ final class Transcoder {
 
   /** Makes the copy and records it; false when it could not be. */
   boolean run() {
+    Stored copy = make();
+    return copy != null && shared.inventory.place(chunk.position(), copy);
+  }
+
+  private Stored make() {
     EntryId id = new EntryId(chunk.key(), stored.variantClass());
     try (Source source = Source.open(shared, id, stored)) {
       if (source == null) {
         shared.missing(chunk.position(), id, stored);
-        return false;
+        return null;
       }
       try (PartReader parts = new PartReader(shared, chunk.position(), source)) {
         if (!parts.read(0)) {
-          return false;
+          return null;
         }
         // Making room may take buffers of its own.
         parts.giveBack();
-        Stored copy = stored.encoding().equals(to.encoding()) ? copyVerbatim(source, parts)
+        return stored.encoding().equals(to.encoding()) ? copyVerbatim(source, parts)
             : swaps() ? swap(source, parts) : encode(source, parts);
-        return copy != null && shared.inventory.place(chunk.position(), copy);
       }
     } catch (MalformedDataException e) {
       shared.corrupt(chunk.position(), id, stored, e);
-      return false;
+      return null;
+    } catch (RuntimeException e) {
+      // A compressor is someone else's code; or the cache was closed, and the memory is gone.
+      if (!shared.closed()) {
+        shared.counters.pluginFailures.increment();
+      }
+      return null;
     }
   }
 
