@@ -22,9 +22,8 @@ final class DramEntry {
 
   final EntryId id;
   final PageRun[] runs;
-
-  /** Read-only, as long as was committed. */
-  final MemorySegment[] parts;
+  private final Packing packing;
+  private final long[] partBytes;
 
   /** Replaced, never changed. */
   volatile byte[] note;
@@ -32,11 +31,25 @@ final class DramEntry {
   @SuppressWarnings("unused") // through REFERENCES
   private volatile int references = 1;
 
-  DramEntry(EntryId id, byte[] note, PageRun[] runs, MemorySegment[] parts) {
+  DramEntry(EntryId id, byte[] note, PageRun[] runs, Packing packing, long[] partBytes) {
     this.id = id;
     this.note = note;
     this.runs = runs;
-    this.parts = parts;
+    this.packing = packing;
+    this.partBytes = partBytes;
+  }
+
+  int parts() {
+    return partBytes.length;
+  }
+
+  long partBytes(int part) {
+    return partBytes[part];
+  }
+
+  /** A part, as long as was committed, read-only. */
+  MemorySegment part(int part) {
+    return runs[packing.runOf(part)].memory(packing.offsetOf(part), partBytes[part]).asReadOnly();
   }
 
   /** Adds a holder; false when there is none left and the memory may be gone. */

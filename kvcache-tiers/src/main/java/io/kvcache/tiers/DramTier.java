@@ -28,8 +28,8 @@ import java.util.function.Consumer;
 /**
  * Entries in this process's memory, off the heap. Nothing survives a restart.
  *
- * <p>Space: each part takes whole pages of 4096 bytes. The capacity bounds pages
- * reserved from the system and, together with them, the heap objects that describe entries: a 64th of the
+ * <p>Space: a part takes whole pages of 4096 bytes, or shares them with neighbours where together they have at most 256
+ * KiB. The capacity bounds pages reserved from the system and, together with them, the heap objects that describe entries: a 64th of the
  * capacity, at least 8192 bytes, is set aside for those and always counts as used; when more of it than of the pages is
  * taken, usage shows the whole as full as that. An entry much smaller than its claim is copied once, at its commit.
  * Pages are reserved in slabs as they are first needed, which takes about 0.4 ms a MiB then, and kept until
@@ -61,10 +61,13 @@ public final class DramTier implements Tier {
   /**
    * Heap bytes an entry is charged: map node, id, key, entry, arrays; measured with compressed references.
    */
-  private static final long ENTRY_HEAP_BYTES = 256;
+  private static final long ENTRY_HEAP_BYTES = 320;
 
-  /** Heap bytes a part is charged: two runs, for it and a gap beside it, and a segment. */
-  private static final long PART_HEAP_BYTES = 160;
+  /** Heap bytes a part is charged: its length, and where it lies. */
+  private static final long PART_HEAP_BYTES = 16;
+
+  /** Heap bytes a run is charged, and a gap beside it. */
+  private static final long RUN_HEAP_BYTES = 112;
 
   private static final long LONGEST_CLOSE_NANOS = 5_000_000_000L;
   private static final long CLOSE_RETRY_NANOS = 1_000_000L;
@@ -132,28 +135,27 @@ public final class DramTier implements Tier {
     requireNote(note);
     long[] claimed = partBytes.clone();
     requireLengths(claimed, null);
-    long heap = heapBytes(note, claimed.length);
+    Packing packing = new Packing(claimed);
+    long heap = heapBytes(note, claimed.length, packing.runs());
     if (!chargeHeap(heap)) {
       return Optional.empty();
     }
-    PageRun[] runs = allocate(claimed);
+    PageRun[] runs = allocate(packing);
     if (runs == null) {
       heapBytes.addAndGet(-heap);
       return Optional.empty();
     }
-    return Optional.of(new Write(id, note.clone(), claimed, runs));
+    return Optional.of(new Write(id, note.clone(), claimed, packing, runs));
   }
 
   @Override
   public boolean removalHelps(long[] partBytes) {
     requireOpen();
     requireLengths(partBytes, null);
-    long wanted = 0;
-    for (long bytes : partBytes) {
-      wanted += Math.min(PageRun.pagesFor(bytes) * PageRun.PAGE_BYTES, capacityBytes);
-    }
-    return wanted <= capacityBytes - heapLimitBytes - claimedBytes.get()
-        && heapBytes(new byte[MAX_NOTE_BYTES], partBytes.length) <= heapLimitBytes;
+    Packing packing = new Packing(partBytes);
+    long left = capacityBytes - heapLimitBytes - claimedBytes.get();
+    return packing.pages() <= left / PageRun.PAGE_BYTES
+        && heapBytes(new byte[MAX_NOTE_BYTES], partBytes.length, packing.runs()) <= heapLimitBytes;
   }
 
   @Override
@@ -163,10 +165,10 @@ public final class DramTier implements Tier {
       return new ReadResult.Missing();
     }
     try {
-      if (part < 0 || part >= entry.parts.length || target.byteSize() < entry.parts[part].byteSize()) {
+      if (part < 0 || part >= entry.parts() || target.byteSize() < entry.partBytes(part)) {
         return new ReadResult.Missing();
       }
-      MemorySegment stored = entry.parts[part];
+      MemorySegment stored = entry.part(part);
       MemorySegment.copy(stored, 0, target, 0, stored.byteSize());
       return new ReadResult.Present(stored.byteSize());
     } finally {
@@ -272,16 +274,16 @@ public final class DramTier implements Tier {
 
   private void release(DramEntry entry) {
     if (entry.release()) {
-      heapBytes.addAndGet(-heapBytes(entry.note, entry.runs.length));
+      heapBytes.addAndGet(-heapBytes(entry.note, entry.parts(), entry.runs.length));
       free(entry.runs);
     }
   }
 
-  /** One run for each part; null when there is no room for all. */
-  private PageRun[] allocate(long[] partBytes) {
-    PageRun[] runs = new PageRun[partBytes.length];
+  /** The runs; null when there is no room for all. */
+  private PageRun[] allocate(Packing packing) {
+    PageRun[] runs = new PageRun[packing.runs()];
     for (int i = 0; i < runs.length; i++) {
-      runs[i] = pages.allocate(partBytes[i]);
+      runs[i] = pages.allocate(packing.runBytes(i));
       if (runs[i] == null) {
         free(Arrays.copyOf(runs, i));
         return null;
@@ -293,28 +295,10 @@ public final class DramTier implements Tier {
   private void free(PageRun[] runs) {
     for (PageRun run : runs) {
       if (ASSERTING && arena.scope().isAlive()) {
-        run.memory(run.bytes()).fill(POISON);
+        run.memory(0, run.bytes()).fill(POISON);
       }
       pages.free(run);
     }
-  }
-
-  /**
-   * The run without the pages that so many bytes do not need. Where that is much the bytes are copied to where they
-   * fit: shrunk in place, every entry would leave a hole that the next claim of full size just does not fit into.
-   */
-  private PageRun fitted(PageRun run, long bytes) {
-    PageRun smaller =
-        PageRun.pagesFor(bytes) * COPY_BELOW < run.bytes() / PageRun.PAGE_BYTES * (COPY_BELOW - 1)
-            ? pages.allocate(bytes)
-            : null;
-    if (smaller == null) {
-      pages.shrink(run, bytes);
-      return run;
-    }
-    MemorySegment.copy(run.memory(bytes), 0, smaller.memory(bytes), 0, bytes);
-    free(new PageRun[] {run});
-    return smaller;
   }
 
   private boolean chargeHeap(long bytes) {
@@ -329,8 +313,8 @@ public final class DramTier implements Tier {
     return false;
   }
 
-  private static long heapBytes(byte[] note, int parts) {
-    return ENTRY_HEAP_BYTES + note.length + parts * PART_HEAP_BYTES;
+  private static long heapBytes(byte[] note, int parts, int runs) {
+    return ENTRY_HEAP_BYTES + note.length + parts * PART_HEAP_BYTES + runs * RUN_HEAP_BYTES;
   }
 
   private void requireOpen() {
@@ -364,13 +348,15 @@ public final class DramTier implements Tier {
     private final EntryId id;
     private final byte[] note;
     private final long[] claimed;
-    private final PageRun[] runs;
+    private Packing packing;
+    private PageRun[] runs;
     private final AtomicBoolean ended = new AtomicBoolean();
 
-    Write(EntryId id, byte[] note, long[] claimed, PageRun[] runs) {
+    Write(EntryId id, byte[] note, long[] claimed, Packing packing, PageRun[] runs) {
       this.id = id;
       this.note = note;
       this.claimed = claimed;
+      this.packing = packing;
       this.runs = runs;
       claimedBytes.addAndGet(DramEntry.pageBytes(runs));
       handles.opened(this);
@@ -381,7 +367,11 @@ public final class DramTier implements Tier {
       if (ended.get()) {
         throw new IllegalStateException("write of " + id + " is over");
       }
-      return runs[index].memory(claimed[index]);
+      return memory(index, claimed);
+    }
+
+    private MemorySegment memory(int part, long[] partBytes) {
+      return runs[packing.runOf(part)].memory(packing.offsetOf(part), partBytes[part]);
     }
 
     @Override
@@ -392,22 +382,42 @@ public final class DramTier implements Tier {
         throw new IllegalStateException("write of " + id + " is over");
       }
       claimedBytes.addAndGet(-DramEntry.pageBytes(runs));
-      MemorySegment[] parts = new MemorySegment[runs.length];
-      for (int i = 0; i < parts.length; i++) {
-        runs[i] = fitted(runs[i], partBytes[i]);
-        parts[i] = runs[i].memory(partBytes[i]).asReadOnly();
-      }
-      DramEntry older = entries.put(id, new DramEntry(id, note, runs, parts));
+      fit(partBytes);
+      DramEntry older = entries.put(id, new DramEntry(id, note, runs, packing, partBytes.clone()));
       if (older != null) {
         release(older);
       }
       handles.closed(this);
     }
 
+    /**
+     * Gives back what so many bytes do not need. Where that is much they are copied to where they fit: shrunk in place,
+     * every entry would leave a hole that the next claim of full size just does not fit into.
+     */
+    private void fit(long[] partBytes) {
+      Packing fitting = new Packing(partBytes);
+      PageRun[] smaller =
+          fitting.pages() * COPY_BELOW < packing.pages() * (COPY_BELOW - 1) ? allocate(fitting) : null;
+      if (smaller == null) {
+        for (int run = 0; run < runs.length; run++) {
+          pages.shrink(runs[run], packing.endOf(run, partBytes));
+        }
+        return;
+      }
+      for (int part = 0; part < partBytes.length; part++) {
+        MemorySegment to = smaller[fitting.runOf(part)].memory(fitting.offsetOf(part), partBytes[part]);
+        to.copyFrom(memory(part, partBytes));
+      }
+      free(runs);
+      heapBytes.addAndGet((smaller.length - runs.length) * RUN_HEAP_BYTES);
+      runs = smaller;
+      packing = fitting;
+    }
+
     @Override
     public void close() {
       if (ended.compareAndSet(false, true)) {
-        heapBytes.addAndGet(-heapBytes(note, runs.length));
+        heapBytes.addAndGet(-heapBytes(note, claimed.length, runs.length));
         claimedBytes.addAndGet(-DramEntry.pageBytes(runs));
         free(runs);
         handles.closed(this);
@@ -426,7 +436,7 @@ public final class DramTier implements Tier {
 
     @Override
     public int parts() {
-      return entry.parts.length;
+      return entry.parts();
     }
 
     @Override
@@ -434,7 +444,7 @@ public final class DramTier implements Tier {
       if (ended.get()) {
         throw new IllegalStateException("view of " + entry.id + " is closed");
       }
-      return entry.parts[index];
+      return entry.part(index);
     }
 
     @Override

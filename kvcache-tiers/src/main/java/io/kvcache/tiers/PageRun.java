@@ -30,9 +30,9 @@ final class PageRun {
     return (long) pages * PAGE_BYTES;
   }
 
-  /** The first {@code length} bytes of a taken run. */
-  MemorySegment memory(long length) {
-    return slab.asSlice((long) firstPage * PAGE_BYTES, length);
+  /** So many bytes of a taken run. */
+  MemorySegment memory(long from, long length) {
+    return slab.asSlice((long) firstPage * PAGE_BYTES + from, length);
   }
 
   /** Pages that hold so many bytes. */

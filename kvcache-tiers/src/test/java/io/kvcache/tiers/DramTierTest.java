@@ -21,6 +21,7 @@ import java.nio.ByteBuffer;
 import java.nio.channels.Pipe;
 import java.util.List;
 import java.util.Optional;
+import java.util.SplittableRandom;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -59,11 +60,54 @@ class DramTierTest extends TierContract {
   }
 
   @Test
-  void partsStandOnPages() throws IOException {
+  void smallPartsShareARunAndLargeOnesStandOnPages() throws IOException {
+    long[] lengths = {1, 5000, 4096, 1 << 20, 300_000, 77, 200_000, 100_000};
     try (Tier tier = DramTier.open(CAPACITY);
-        TierWrite write = tier.create(Payloads.entry(1), NO_NOTE, new long[] {1, 5000, 4096}).orElseThrow()) {
-      for (int part = 0; part < 3; part++) {
-        assertEquals(0, write.part(part).address() % 4096);
+        TierWrite write = tier.create(Payloads.entry(1), NO_NOTE, lengths).orElseThrow()) {
+      for (int part = 0; part < lengths.length; part++) {
+        assertEquals(lengths[part], write.part(part).byteSize());
+        assertEquals(0, write.part(part).address() % (lengths[part] > 256 << 10 ? 4096 : 64), "part " + part);
+      }
+      for (int part : new int[] {1, 2, 6}) {
+        MemorySegment before = write.part(part - 1);
+        long gap = write.part(part).address() - before.address() - before.byteSize();
+        assertTrue(gap >= 0 && gap < 64, gap + " bytes before part " + part);
+      }
+      for (int part : new int[] {0, 3, 4, 5, 7}) {
+        assertEquals(0, write.part(part).address() % 4096, "part " + part + " begins a run");
+      }
+    }
+  }
+
+  /** Goal: parts that turn out shorter keep their bytes wherever they end up. */
+  @Test
+  void partsThatShrinkKeepTheirBytes() throws IOException {
+    SplittableRandom random = new SplittableRandom(8);
+    try (Tier tier = DramTier.open(16 << 20)) {
+      for (int number = 0; number < 300; number++) {
+        long[] claimed = new long[random.nextInt(1, 9)];
+        long[] lengths = new long[claimed.length];
+        for (int part = 0; part < claimed.length; part++) {
+          claimed[part] = 1 + (long) (random.nextDouble() * random.nextDouble() * 400_000);
+          lengths[part] = random.nextInt(3) == 0 ? claimed[part] : random.nextLong(1, claimed[part] + 1);
+        }
+        long before = tier.usage().usedBytes();
+        EntryId id = Payloads.entry(number);
+        try (TierWrite write = tier.create(id, NO_NOTE, claimed).orElseThrow()) {
+          for (int part = 0; part < claimed.length; part++) {
+            Payloads.fill(write.part(part).asSlice(0, lengths[part]), id.key(), part, number);
+          }
+          write.commit(lengths);
+        }
+        try (TierView view = tier.view(id).orElseThrow()) {
+          for (int part = 0; part < claimed.length; part++) {
+            assertEquals(lengths[part], view.part(part).byteSize());
+            assertEquals(-1, Payloads.mismatch(view.part(part), id.key(), part, number),
+                "entry " + number + " part " + part);
+          }
+        }
+        tier.remove(List.of(id));
+        assertEquals(before, tier.usage().usedBytes());
       }
     }
   }
@@ -153,7 +197,8 @@ class DramTierTest extends TierContract {
 
   @Test
   void releasingTwiceIsAnError() {
-    DramEntry entry = new DramEntry(Payloads.entry(1), NO_NOTE, new PageRun[0], new MemorySegment[0]);
+    DramEntry entry =
+        new DramEntry(Payloads.entry(1), NO_NOTE, new PageRun[0], new Packing(new long[0]), new long[0]);
     assertTrue(entry.tryRetain());
     assertEquals(false, entry.release());
     assertEquals(true, entry.release());
@@ -172,7 +217,7 @@ class DramTierTest extends TierContract {
         stored++;
         write = claimPage(tier, stored);
       }
-      assertEquals(CAPACITY / 64 / (256 + 160 + Tier.MAX_NOTE_BYTES), stored);
+      assertEquals(CAPACITY / 64 / (320 + 16 + 112 + Tier.MAX_NOTE_BYTES), stored);
       assertTrue(tier.usage().usedBytes() <= CAPACITY, tier.usage().toString());
     }
   }

@@ -54,11 +54,11 @@ class PageAllocatorTest {
             long before = old.run.bytes();
             Taken shorter = new Taken(old.run, random.nextLong(1, old.bytes + 1));
             pages.shrink(old.run, shorter.bytes);
-            intervals.put(old.run.memory(1).address(), old.run.memory(1).address() + old.run.bytes());
+            intervals.put(old.run.memory(0, 1).address(), old.run.memory(0, 1).address() + old.run.bytes());
             used += old.run.bytes() - before;
             taken.add(shorter);
           } else {
-            intervals.remove(old.run.memory(1).address());
+            intervals.remove(old.run.memory(0, 1).address());
             used -= old.run.bytes();
             pages.free(old.run);
           }
@@ -73,7 +73,7 @@ class PageAllocatorTest {
   }
 
   private static void assertDisjoint(TreeMap<Long, Long> intervals, PageRun run, String at) {
-    long start = run.memory(1).address();
+    long start = run.memory(0, 1).address();
     assertEquals(0, start % PageRun.PAGE_BYTES, at);
     var below = intervals.floorEntry(start);
     var above = intervals.ceilingEntry(start);
