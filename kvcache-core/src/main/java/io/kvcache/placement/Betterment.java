@@ -130,6 +130,7 @@ final class Betterment {
     standing.of(node.segment, node.space);
     double frequency = uses.of(node.segment, nowNanos, 0);
     scoring.score(tier, frequency);
+    scoring.harden(tier, room.price(tier) * uses.now(nowNanos));
     boolean worth = scoring.kind == Scoring.Kind.IN_PLACE
         && margin * (scoring.cost - frequency * standing.present()) < room.cost(tier, scoring.freed);
     return worth ? planner.transfer(tier, tier, scoring.encoding) : List.of();

@@ -16,6 +16,9 @@ final class Node {
   boolean waiting;
   /** Its place in the plan being made. */
   int planned = NOWHERE;
+  /** The tier it is to leave by the last plan that it was in, and what a byte of it costs, in uses at that time. */
+  int leaving = NOWHERE;
+  double leavesFor;
   /** Whether it was hit since it was stored. */
   boolean reused;
   /** Whether it is no more. */

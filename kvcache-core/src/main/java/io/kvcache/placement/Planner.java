@@ -46,6 +46,15 @@ final class Planner {
     }
   }
 
+  /** Something of a segment left a tier: when that was planned, and was all, the room was paid for. */
+  void left(Node node, int tier) {
+    if (node != null && node.leaving == tier && node.segment.chunksIn(tier) == 0) {
+      room.pay(tier, node.leavesFor);
+      node.leaving = Node.NOWHERE;
+    }
+    touch(node);
+  }
+
   /** Forgets a segment that is no more. */
   void forget(Node node) {
     node.gone = true;
@@ -119,6 +128,14 @@ final class Planner {
           continue;
         }
         rescores += RESCORES;
+        double unit = uses.now(nowNanos);
+        if (scoring.kind == Scoring.Kind.IN_PLACE) {
+          scoring.harden(tier, room.price(tier) * unit);
+          node.leaving = Node.NOWHERE;
+        } else {
+          node.leaving = tier;
+          node.leavesFor = scoring.key / unit;
+        }
         freed += scoring.freed - (before < 0 ? 0 : planned.get(before).freed);
         Planned now = new Planned(node, moves(tier), scoring.cost, scoring.freed);
         if (before >= 0) {

@@ -15,16 +15,26 @@ final class Room {
   /** Stands for room that nothing can be moved to make: worse than any loss, but better than nothing. */
   private static final double UNAFFORDABLE = 1e100;
 
+  /** Payments after which their average begins to forget. */
+  private static final int MEMORY = 16;
+
   private final List<TierInfo> tiers;
   private final boolean perByte;
+  private final boolean remembers;
   final List<IndexedHeap> heaps = new ArrayList<>();
   /** What is taken of each tier, when last looked. */
   private final long[] used;
+  /** What a byte cost of late that something had to go for, in uses of the time; and of how many, up to a limit. */
+  private final double[] paid;
+  private final int[] payments;
 
-  Room(List<TierInfo> tiers, boolean perByte) {
+  Room(List<TierInfo> tiers, boolean perByte, boolean remembers) {
     this.tiers = tiers;
     this.perByte = perByte;
+    this.remembers = remembers;
     this.used = new long[tiers.size()];
+    this.paid = new double[tiers.size()];
+    this.payments = new int[tiers.size()];
     for (int tier = 0; tier < tiers.size(); tier++) {
       heaps.add(new IndexedHeap(tier));
     }
@@ -66,5 +76,18 @@ final class Room {
       return UNAFFORDABLE;
     }
     return Math.max(0, perByte ? key * bytes : key);
+  }
+
+  /** Takes note of what a byte cost that was freed by something that went: dropped, or moved down. */
+  void pay(int tier, double lossPerByte) {
+    if (perByte && remembers) {
+      payments[tier] = Math.min(payments[tier] + 1, MEMORY);
+      paid[tier] += (lossPerByte - paid[tier]) / payments[tier];
+    }
+  }
+
+  /** What a byte costs that something has to go for, of late, in uses at present; 0 before anything had to. */
+  double price(int tier) {
+    return paid[tier];
   }
 }

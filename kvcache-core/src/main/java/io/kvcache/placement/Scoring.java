@@ -66,7 +66,7 @@ final class Scoring {
     }
     standing.findOptions(tier);
     if (standing.read[tier] > 0) {
-      inPlace(tier, bytes);
+      inPlace(tier);
     }
     if (only > 0) {
       for (int lower = tier + 1; lower < room.tiers(); lower++) {
@@ -96,21 +96,49 @@ final class Scoring {
     return standing.present() - standing.qualityPart[tier] - standing.delayPart[tier];
   }
 
-  private void inPlace(int tier, long bytes) {
-    int chunks = standing.segment.chunksIn(tier);
-    double others = others(tier);
-    boolean exactHere = standing.bytesIn(tier, true) > 0;
+  private void inPlace(int tier) {
     for (int option = 0; option < standing.optionCount; option++) {
       int to = standing.options[option];
-      double freedThen = bytes - chunks * standing.chunkBytes(to);
-      if (freedThen > baseFreed && !standing.allIn(tier, to)) {
-        // Exact bytes from elsewhere would come on top of what is here.
-        boolean replaces = standing.optionSource == tier || (!table.exact(to) && !exactHere);
-        double kept = keptBelow(tier, tier, to);
-        if (replaces && kept >= 0) {
-          consider(Kind.IN_PLACE, tier, to, others + standing.lossAt(tier, to, standing.read[tier]),
-              freedThen,
-              kept);
+      double freedThen = freedInPlace(tier, to);
+      double kept = freedThen > baseFreed ? keptBelow(tier, tier, to) : NONE;
+      if (kept >= 0) {
+        consider(Kind.IN_PLACE, tier, to, lossInPlace(tier, to), freedThen, kept);
+      }
+    }
+  }
+
+  /** What encoding it so where it is frees; negative where it cannot be done. */
+  private double freedInPlace(int tier, int to) {
+    // Exact bytes from elsewhere would come on top of what is here.
+    boolean replaces =
+        standing.optionSource == tier || (!table.exact(to) && standing.bytesIn(tier, true) == 0);
+    return replaces && !standing.allIn(tier, to)
+        ? standing.segment.bytesIn(tier) - standing.segment.chunksIn(tier) * standing.chunkBytes(to)
+        : NONE;
+  }
+
+  private double lossInPlace(int tier, int to) {
+    return others(tier) + standing.lossAt(tier, to, standing.read[tier]);
+  }
+
+  /**
+   * Turns the compression just found into a harder one, as far as what that loses on top is worth the room it frees on
+   * top at this price. What is pruned cannot be pruned once more, so the least step now may be the last.
+   */
+  void harden(int tier, double pricePerByte) {
+    if (kind != Kind.IN_PLACE || table.exact(encoding) || standing.fullOutside(tier)) {
+      return;
+    }
+    for (int option = 0; option < standing.optionCount; option++) {
+      int to = standing.options[option];
+      double freedThen = freedInPlace(tier, to);
+      double kept = freedThen > freed ? keptBelow(tier, tier, to) : NONE;
+      if (kept >= 0) {
+        double costThen = weight * lossInPlace(tier, to) + kept;
+        if (costThen - cost < pricePerByte * (freedThen - freed)) {
+          encoding = to;
+          cost = costThen;
+          freed = freedThen;
         }
       }
     }

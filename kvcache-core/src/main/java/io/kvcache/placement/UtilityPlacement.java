@@ -96,6 +96,7 @@ public final class UtilityPlacement implements PlacementPolicy {
     private boolean keepFull;
     private double writeCost = 1;
     private double hysteresis = 0.25;
+    private boolean pruneAhead = true;
 
     private Builder() {}
 
@@ -162,6 +163,15 @@ public final class UtilityPlacement implements PlacementPolicy {
       return this;
     }
 
+    /**
+     * Sets whether a segment is pruned at once as far as pays at the price that room had of late, since it cannot be
+     * pruned once more; it is unless told otherwise, and is not in the papers, whose segments can.
+     */
+    public Builder pruneAhead(boolean ahead) {
+      pruneAhead = ahead;
+      return this;
+    }
+
     private static double requireFinite(double value, String name) {
       if (!(value >= 0 && value < Double.POSITIVE_INFINITY)) {
         throw new IllegalArgumentException(name + " is " + value + ", must be finite and at least 0");
@@ -181,6 +191,7 @@ public final class UtilityPlacement implements PlacementPolicy {
       copy.keepFull = keepFull;
       copy.writeCost = writeCost;
       copy.hysteresis = hysteresis;
+      copy.pruneAhead = pruneAhead;
       return new UtilityPlacement(copy);
     }
   }
@@ -206,7 +217,7 @@ public final class UtilityPlacement implements PlacementPolicy {
     delays = new Delays(table, tiers, cache.chunkTokens());
     uses = new Uses(choice.frequency == Frequency.DECAYED, cache.frequencyHalfLifeNanos());
     boolean perByte = choice.marginal == Marginal.PER_BYTE;
-    room = new Room(List.copyOf(cache.tiers()), perByte);
+    room = new Room(List.copyOf(cache.tiers()), perByte, choice.pruneAhead);
     standing = new Standing(table, delays, choice.alpha, tiers);
     Scoring scoring = new Scoring(table, room, standing, perByte, choice.keepFull);
     planner = new Planner(room, scoring, uses, table);
@@ -242,7 +253,10 @@ public final class UtilityPlacement implements PlacementPolicy {
   public List<Move> on(PlacementEvent event, long nowNanos) {
     return switch (event) {
       case PlacementEvent.Placed(SegmentView segment, int tier) -> placed(segment, tier, nowNanos);
-      case PlacementEvent.Left(SegmentView segment, int tier) -> touched(segment);
+      case PlacementEvent.Left(SegmentView segment, int tier) -> {
+        planner.left(nodes.get(segment), tier);
+        yield List.of();
+      }
       case PlacementEvent.Split(SegmentView upper, SegmentView lower) -> split(upper, lower);
       case PlacementEvent.Gone(SegmentView segment) -> gone(segment);
       case PlacementEvent.Hit(List<? extends SegmentView> path) -> hit(path, nowNanos);
@@ -260,11 +274,6 @@ public final class UtilityPlacement implements PlacementPolicy {
         yield List.of();
       }
     };
-  }
-
-  private List<Move> touched(SegmentView segment) {
-    planner.touch(nodes.get(segment));
-    return List.of();
   }
 
   private List<Move> placed(SegmentView segment, int tier, long nowNanos) {

@@ -15,7 +15,7 @@ class PublishedVariantTest extends PlacementPolicyContract {
     return UtilityPlacement.builder().alpha(0.1)
         .candidates(List.of(Encoding.of(8), Encoding.of(4), Encoding.of(4).keeping(DropMethod.KNORM, 30)))
         .marginal(UtilityPlacement.Marginal.ABSOLUTE).insert(UtilityPlacement.Insert.BEST_QUALITY)
-        .frequency(UtilityPlacement.Frequency.RAW).writeCost(0).hysteresis(0).build();
+        .frequency(UtilityPlacement.Frequency.RAW).writeCost(0).hysteresis(0).pruneAhead(false).build();
   }
 
   @Override

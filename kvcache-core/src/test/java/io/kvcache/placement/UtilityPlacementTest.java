@@ -14,6 +14,7 @@ import io.kvcache.spi.Move.Transfer;
 import io.kvcache.spi.Placement;
 import io.kvcache.spi.PlacementEvent.Gone;
 import io.kvcache.spi.PlacementEvent.Hit;
+import io.kvcache.spi.PlacementEvent.Left;
 import io.kvcache.spi.PlacementEvent.LoadDelay;
 import io.kvcache.spi.PlacementEvent.Placed;
 import io.kvcache.spi.PlacementEvent.Profiled;
@@ -29,6 +30,7 @@ import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.RepetitionInfo;
@@ -186,7 +188,7 @@ class UtilityPlacementTest extends UtilityFixture {
     FakeSegment rare = store(null, 1, 0);
     assertEquals(List.of(new Drop(rare, 0)), policy.plan(0, 1, now));
     popular.leave(1);
-    policy.on(new io.kvcache.spi.PlacementEvent.Left(popular, 1), now);
+    policy.on(new Left(popular, 1), now);
     assertEquals(List.of(new Transfer(rare, 0, new Placement(1, Encoding.RAW), false)),
         policy.plan(0, 1, now));
   }
@@ -227,6 +229,32 @@ class UtilityPlacementTest extends UtilityFixture {
     policy.on(new Placed(segment, 0), now);
     policy.on(new Placed(segment, 1), now);
     assertEquals(List.of(new Transfer(segment, 1, new Placement(0, INT4), true)), policy.plan(0, 1, now));
+  }
+
+  /** Goal: what cannot be pruned once more is pruned as far as pays at the price that room had of late. */
+  @Test
+  void pruningGoesAsFarAsRoomIsWorth() {
+    Encoding mild = Encoding.RAW.keeping(DropMethod.KEYDIFF, 80);
+    Encoding hard = Encoding.RAW.keeping(DropMethod.KEYDIFF, 20);
+    for (boolean ahead : new boolean[] {false, true}) {
+      start(choice().alpha(1).candidates(List.of(mild, hard)).pruneAhead(ahead), 1000, 0);
+      FakeSegment first = store(null, 1, 0);
+      first.profile(0.99, 0.95);
+      policy.on(new Profiled(first), now);
+      List<Move> mildly = List.of(new Transfer(first, 0, new Placement(0, mild), false));
+      assertEquals(mildly, policy.plan(0, 1, now), "nothing had to go so far");
+      first.setBusy(true);
+      FakeSegment pruned = store(null, 1, 0);
+      pruned.place(0, hard, VariantClass.SERVING, 20);
+      pruned.leave(0, Set.of(VariantClass.FULL));
+      assertEquals(List.of(new Drop(pruned, 0)), policy.plan(0, 1, now));
+      first.setBusy(false);
+      assertEquals(mildly, policy.plan(0, 1, now), "a plan is not a price");
+      pruned.leave(0);
+      policy.on(new Left(pruned, 0), now);
+      assertEquals(List.of(new Transfer(first, 0, new Placement(0, ahead ? hard : mild), false)),
+          policy.plan(0, 1, now));
+    }
   }
 
   @Test
