@@ -12,7 +12,7 @@ import java.util.List;
  * @param storedTokens tokens committed
  * @param rejectedReservations reservations that found no room
  * @param profiledSegments segments whose qualities were measured
- * @param probeFailures namespaces that are estimated because their probe failed
+ * @param probeFailures namespaces that are estimated because their probe failed, and trials in which a compressor did
  * @param droppedEvents events that came faster than the listener took them, of which it was not told
  * @param openLeases leases not closed yet, now
  * @param openReservations reservations not closed yet, now
