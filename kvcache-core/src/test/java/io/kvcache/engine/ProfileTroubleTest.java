@@ -144,6 +144,22 @@ class ProfileTroubleTest extends EngineTest {
   }
 
   @Test
+  void aSegmentThatGrowsWhileItIsMeasuredIsLetGoOf() {
+    Scripted policy = new Scripted(LOSSY, PRUNED);
+    KvCache cache = cacheOn(policy, (context, exact, lossy) -> {
+      clock.advance(1000);
+      return OptionalDouble.of(0.5);
+    }, tier("dram", MEMORY, 80));
+    TestPrompt start = prompt(1, 1);
+    start.store(cache);
+    assertEquals(new Profiling(0, 1), cache.control().profile(Duration.ofNanos(900)));
+    start.then(2, 2).store(cache);
+    assertEquals(new Profiling(1, 0), cache.control().profile(LONG));
+    assertEquals(0.5, quality(policy, 0), 1e-6);
+    assertTrue(policy.segments.stream().noneMatch(SegmentView::busy));
+  }
+
+  @Test
   void anInterruptEndsMeasuringAndSaysNothingOfTheProbe() {
     Scripted policy = new Scripted(LOSSY);
     Thread caller = Thread.currentThread();
