@@ -13,8 +13,8 @@ import java.util.List;
  * @param rejectedReservations reservations that found no room
  * @param profiledSegments segments whose qualities were measured
  * @param probeFailures namespaces that are estimated because their probe failed
- * @param pluginFailures chunks not encoded anew, and observations of leases lost, because a compressor or the policy
- *     threw
+ * @param pluginFailures chunks not encoded anew, encodings not measured, and observations of leases lost, because a
+ *     compressor or the policy threw
  * @param droppedEvents events that came faster than the listener took them, of which it was not told
  * @param openLeases leases not closed yet, now
  * @param openReservations reservations not closed yet, now

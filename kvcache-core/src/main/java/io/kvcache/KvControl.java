@@ -15,7 +15,8 @@ public interface KvControl {
   /**
    * Measures what lossy encodings do to contexts of which that is not known, or not any more: by the {@link
    * QualityProbe} where there is one, else by an estimate from keys and values. To be called when the engine has
-   * nothing better to do: it takes the engine's time.
+   * nothing better to do: it takes the engine's time. An interrupt ends it, and stays set. What could not be read is
+   * tried again by later calls, a few times.
    *
    * @param budget how long it may take; no call of the probe, nor estimate, is begun after that
    */

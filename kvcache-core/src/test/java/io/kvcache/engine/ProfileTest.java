@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.kvcache.AcquireOptions;
+import io.kvcache.ChunkKey;
 import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
 import io.kvcache.KvCache;
@@ -15,6 +16,8 @@ import io.kvcache.KvLease.KvKept;
 import io.kvcache.KvReservation.Status;
 import io.kvcache.Namespace;
 import io.kvcache.QualityProbe;
+import io.kvcache.spi.Move;
+import io.kvcache.spi.Placement;
 import io.kvcache.spi.SegmentView;
 import io.kvcache.spi.Tier;
 import io.kvcache.testkit.FaultyTier;
@@ -197,6 +200,7 @@ class ProfileTest extends EngineTest {
   @Test
   void aProbeThatFailsIsNotAskedAgainAboutItsNamespaceButAboutOthers() {
     List<QualityProbe> failing = List.of(always(Double.NaN), always(-0.1), always(1.1),
+        (context, exact, lossy) -> null,
         (context, exact, lossy) -> {
           throw new IllegalStateException("no answer");
         });
@@ -259,35 +263,37 @@ class ProfileTest extends EngineTest {
   }
 
   @Test
-  void whatFallsShortOfTheMeasuredIsMeasuredAgainFirst() throws Exception {
-    List<io.kvcache.ChunkKey> asked = new ArrayList<>();
-    KvCache cache = open(builder(policy, still(clock), tier("dram", MEMORY, 80)).reprofileBelow(0.2)
-        .probe((context, exact, lossy) -> {
+  void whatFallsShortOfTheMeasuredIsMeasuredAgainFirst() {
+    List<ChunkKey> asked = new ArrayList<>();
+    KvCache cache = open(builder(policy, still(clock), tier("dram", MEMORY, 80), tier("ssd", DISK, 80))
+        .reprofileBelow(0.2).probe((context, exact, lossy) -> {
           asked.add(context);
           return OptionalDouble.of(0.8);
         }, LONG));
     TestPrompt first = prompt(1, 2);
     first.store(cache);
     cache.control().profile(LONG);
-    policy.reencode(0, LOSSY, true);
-    cache.prefetch(NAMESPACE, first.tokens());
-    background.runAll();
-    policy.onHit = segment -> null;
-    cache.control().reportQuality(NAMESPACE, first.tokens(), 0.5);
+    cache.control().reportQuality(NAMESPACE, first.tokens(), 0.1);
     assertEquals(new Profiling(0, 0), cache.control().profile(LONG), "the exact entry is what is read");
-    policy.onHit = segment -> new io.kvcache.spi.Move.Drop(segment, 0,
-        java.util.EnumSet.of(io.kvcache.spi.VariantClass.FULL));
+    policy.onHit = segment -> new Move.Transfer(segment, 0, new Placement(1, Encoding.RAW), true);
     cache.prefetch(NAMESPACE, first.tokens());
     background.runAll();
-    policy.onHit = segment -> null;
-    prompt(2, 2).store(cache);
+    reencode(cache, first, LOSSY);
+    TestPrompt second = prompt(2, 2);
+    second.store(cache);
     asked.clear();
     cache.control().reportQuality(NAMESPACE, first.tokens(), 0.61);
     assertEquals(new Profiling(1, 0), cache.control().profile(LONG), "within the threshold");
-    prompt(3, 2).store(cache);
+    ChunkKey secondKey = second.keys().getLast();
+    assertEquals(List.of(secondKey, secondKey), asked, "both candidates of what was new");
+    asked.clear();
+    TestPrompt third = prompt(3, 2);
+    third.store(cache);
     cache.control().reportQuality(NAMESPACE, first.tokens(), 0.5);
-    Profiling done = cache.control().profile(LONG);
-    assertEquals(0, done.waitingSegments());
+    assertEquals(new Profiling(2, 0), cache.control().profile(LONG));
+    ChunkKey firstKey = first.keys().getLast();
+    ChunkKey thirdKey = third.keys().getLast();
+    assertEquals(List.of(firstKey, firstKey, thirdKey, thirdKey), asked, "what fell short comes first");
     for (double bad : new double[] {Double.NaN, -0.1, 1.1}) {
       assertThrows(IllegalArgumentException.class,
           () -> cache.control().reportQuality(NAMESPACE, first.tokens(), bad));

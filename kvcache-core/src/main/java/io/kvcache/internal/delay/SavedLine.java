@@ -33,6 +33,9 @@ record SavedLine(Kind kind, String tier, Encoding encoding, LineFit.State state)
   private static final int HEADER_BYTES = 12;
   private static final int FIXED_BYTES = 6 + 3 * 8;
   private static final int MAX_NAME_BYTES = 255;
+  /** Delays beyond these are of no medium there is; they would make predictions infinite. */
+  private static final double MOST_SECONDS_PER_UNIT = 1e3;
+  private static final double MOST_FIXED_SECONDS = 1e6;
   private static final int LARGEST = FIXED_BYTES + MAX_NAME_BYTES;
 
   /** What lines are about; the position is what is written. */
@@ -102,6 +105,8 @@ record SavedLine(Kind kind, String tier, Encoding encoding, LineFit.State state)
     double slope = in.getDouble();
     double fixed = in.getDouble();
     long observations = in.getLong();
+    require(slope >= 0 && slope <= MOST_SECONDS_PER_UNIT && Math.abs(fixed) <= MOST_FIXED_SECONDS,
+        "delay line is %s seconds a unit and %s", slope, fixed);
     try {
       return new SavedLine(
           Kind.values()[kind], new String(name, StandardCharsets.UTF_8),

@@ -57,6 +57,11 @@ final class EncodedLease implements KvLease {
     revoked = true;
   }
 
+  /** Whether what it gives is undefined because the compressor failed. */
+  boolean failed() {
+    return trial.failed();
+  }
+
   private int chunkTokens() {
     return shared.plan.layout().chunkTokens();
   }

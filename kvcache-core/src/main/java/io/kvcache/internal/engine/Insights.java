@@ -1,6 +1,7 @@
 package io.kvcache.internal.engine;
 
 import io.kvcache.ChunkKey;
+import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
 import io.kvcache.internal.delay.DelayModel;
 import io.kvcache.internal.delay.DelayModel.Change;
@@ -112,9 +113,34 @@ final class Insights {
       boolean same = !segment.detached() && segment.chunks() == chunks;
       if (same) {
         tree.profile(segment, lossPerChunk);
+        profiles.measured(segment);
       }
       return same;
     });
+  }
+
+  /**
+   * Has a segment that could not be read measured later, where it is still there and exact.
+   *
+   * @param known which entries this cache can decode
+   */
+  void unreadable(Segment segment, Predicate<Stored> known) {
+    monitor.locked(() -> {
+      boolean exact = !segment.detached();
+      for (int chunk = 0; exact && chunk < segment.chunks(); chunk++) {
+        exact = new Position(segment, segment.firstChunk() + chunk).stored().stream()
+            .anyMatch(stored -> stored.variantClass() == VariantClass.FULL && known.test(stored));
+      }
+      if (exact) {
+        profiles.retry(segment);
+      }
+      return null;
+    });
+  }
+
+  /** Whether there is what a method needs to rank the tokens of a segment. */
+  boolean hasScores(Segment segment, DropMethod method) {
+    return monitor.locked(() -> segment.hasScores(method));
   }
 
   /** Has the lossy segments of a path measured again, where its quality is less than what was measured of it. */

@@ -535,7 +535,7 @@ final class Inventory extends Monitor {
   /** Rebuilds the tree from what durable tiers hold; called before anything else. */
   void restore(List<Recovered> recovered) {
     locked(() -> {
-      new Recovery(tree, nanoTime.getAsLong(), candidates).restore(recovered);
+      new Recovery(tree, nanoTime.getAsLong(), candidates, policy.candidates().size()).restore(recovered);
       return null;
     });
   }

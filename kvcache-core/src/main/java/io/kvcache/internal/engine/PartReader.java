@@ -6,19 +6,27 @@ import io.kvcache.spi.Deadline;
 import io.kvcache.spi.MalformedDataException;
 import java.lang.foreign.MemorySegment;
 
-/** The parts of a source for the mover, one at a time. */
+/** The parts of a source, one at a time. */
 final class PartReader implements AutoCloseable {
   private static final int NONE = -1;
 
   private final Resources shared;
+  private final Staging staging;
   private final Position position;
   private final Source source;
   private int number = NONE;
   private MemorySegment segment;
   private Fetched fetched;
 
+  /** For the mover. */
   PartReader(Resources shared, Position position, Source source) {
+    this(shared, shared.moverStaging, position, source);
+  }
+
+  /** Reads by way of one buffer of {@code staging} at a time. */
+  PartReader(Resources shared, Staging staging, Position position, Source source) {
     this.shared = shared;
+    this.staging = staging;
     this.position = position;
     this.source = source;
   }
@@ -32,7 +40,7 @@ final class PartReader implements AutoCloseable {
     if (source.inPlace()) {
       segment = source.part(part);
     } else {
-      Staging.Buffer buffer = shared.moverStaging.take(Deadline.never());
+      Staging.Buffer buffer = staging.take(Deadline.never());
       if (buffer == null) {
         return false;
       }

@@ -30,8 +30,13 @@ final class ProbeCaller {
     this.timeoutNanos = CacheEngine.nanos(timeout);
   }
 
-  /** What the probe says of a context; empty when it says nothing, and always after it failed for the namespace. */
-  OptionalDouble ask(ChunkKey root, ChunkKey context, EncodedLease exact, EncodedLease lossy) {
+  /**
+   * What the probe says of a context; empty when it says nothing, and always after it failed for the namespace.
+   *
+   * @throws InterruptedException when the caller is to stop, which says nothing of the probe
+   */
+  OptionalDouble ask(ChunkKey root, ChunkKey context, EncodedLease exact, EncodedLease lossy)
+      throws InterruptedException {
     if (probe == null || givenUp.contains(root)) {
       return OptionalDouble.empty();
     }
@@ -45,17 +50,17 @@ final class ProbeCaller {
     });
     try {
       OptionalDouble quality = answer.get(timeoutNanos, TimeUnit.NANOSECONDS);
+      if (quality == null) {
+        return failed(root, lossy, "quality is null, must be an OptionalDouble", null);
+      }
       if (quality.isPresent() && !(quality.getAsDouble() >= 0 && quality.getAsDouble() <= 1)) {
-        return failed(root, "quality is " + quality.getAsDouble() + ", must be 0 to 1", null);
+        return failed(root, lossy, "quality is " + quality.getAsDouble() + ", must be 0 to 1", null);
       }
       return quality;
-    } catch (InterruptedException interrupted) {
-      Thread.currentThread().interrupt();
-      return OptionalDouble.empty();
     } catch (ExecutionException e) {
-      return failed(root, "it failed", e.getCause());
+      return failed(root, lossy, "it failed", e.getCause());
     } catch (TimeoutException e) {
-      return failed(root, "no answer within " + Duration.ofNanos(timeoutNanos), null);
+      return failed(root, lossy, "no answer within " + Duration.ofNanos(timeoutNanos), null);
     } finally {
       thread.interrupt();
       // What it still reads it must have read before the context is given back.
@@ -64,7 +69,10 @@ final class ProbeCaller {
     }
   }
 
-  private OptionalDouble failed(ChunkKey root, String problem, Throwable cause) {
+  private OptionalDouble failed(ChunkKey root, EncodedLease lossy, String problem, Throwable cause) {
+    if (lossy.failed()) {
+      return OptionalDouble.empty(); // the compressor is to blame
+    }
     givenUp.add(root);
     shared.counters.probeFailures.increment();
     LOG.log(System.Logger.Level.WARNING,

@@ -3,8 +3,10 @@ package io.kvcache.internal.engine;
 import io.kvcache.internal.tree.Segment;
 import io.kvcache.spi.PlacementEvent;
 import io.kvcache.spi.SegmentView;
+import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 
 /**
@@ -12,9 +14,13 @@ import java.util.Set;
  * out other than measured. Guarded by the inventory's lock.
  */
 final class ProfileQueue {
+  private static final int MOST_RETRIES = 3;
+
   private final boolean wanted;
   private final Set<Segment> drifted = new LinkedHashSet<>();
   private final Set<Segment> waiting = new LinkedHashSet<>();
+  /** How often a segment was put back. */
+  private final Map<Segment, Integer> retries = new HashMap<>();
 
   /**
    * An empty queue.
@@ -39,6 +45,7 @@ final class ProfileQueue {
       case PlacementEvent.Gone(SegmentView segment) -> {
         waiting.remove(segment);
         drifted.remove(segment);
+        retries.remove(segment);
       }
       default -> {
       }
@@ -56,6 +63,18 @@ final class ProfileQueue {
     if (wanted) {
       drifted.add(segment);
     }
+  }
+
+  /** Puts a segment back that could not be read, behind the others; a few times only, for it may never be readable. */
+  void retry(Segment segment) {
+    if (wanted && retries.merge(segment, 1, Integer::sum) <= MOST_RETRIES) {
+      (segment.profiled() ? drifted : waiting).add(segment);
+    }
+  }
+
+  /** A segment was measured: whatever was wrong with it is over. */
+  void measured(Segment segment) {
+    retries.remove(segment);
   }
 
   /** The next segment, which leaves the queue; null when there is none. */

@@ -6,13 +6,13 @@ import io.kvcache.Encoding;
 import io.kvcache.KvControl.Profiling;
 import io.kvcache.KvHalf;
 import io.kvcache.KvLayout;
-import io.kvcache.LayerSpec;
 import io.kvcache.QualityProbe;
 import io.kvcache.internal.engine.Insights.Context;
 import io.kvcache.internal.engine.Inventory.Found;
 import io.kvcache.internal.prune.Kept;
 import io.kvcache.internal.quality.AttentionFidelity;
 import io.kvcache.internal.tree.Segment;
+import io.kvcache.internal.tree.Stored;
 import io.kvcache.spi.Deadline;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -22,6 +22,7 @@ import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
@@ -31,7 +32,6 @@ import java.util.concurrent.locks.ReentrantLock;
 final class Profiler {
   private final Resources shared;
   private final ProbeCaller probe;
-  private final Pruner pruner;
   private final ReentrantLock oneAtATime = new ReentrantLock();
   private Work unfinished;
 
@@ -53,30 +53,47 @@ final class Profiler {
   Profiler(Resources shared, QualityProbe probe, Duration probeTimeout) {
     this.shared = shared;
     this.probe = new ProbeCaller(shared, probe, probeTimeout);
-    this.pruner = new Pruner(shared);
   }
 
-  /** Measures until the time is over, or nothing waits. One call at a time does so; another one returns at once. */
+  /**
+   * Measures until the time is over, nothing waits, or the thread is interrupted. One call at a time does so; another
+   * one returns at once. What cannot be read waits for the next call.
+   */
   Profiling profile(Duration budget) {
     int done = 0;
     if (oneAtATime.tryLock()) {
+      List<Segment> unreadable = new ArrayList<>();
       try {
         Deadline deadline = Deadline.after(CacheEngine.nanos(budget), shared.runtime.nanoTime());
-        while (!deadline.expired() && !shared.closed() && next()) {
+        while (!stopped(deadline) && next()) {
           Work work = unfinished;
           unfinished = null; // what fails is not tried for ever
-          if (measure(work, deadline)) {
-            shared.counters.profiled.increment();
-            done++;
+          switch (measure(work, deadline)) {
+            case MEASURED -> {
+              shared.counters.profiled.increment();
+              done++;
+            }
+            case STOPPED -> unfinished = work;
+            case UNREADABLE -> unreadable.add(work.segment);
+            case ANOTHER -> {
+            }
           }
-          unfinished = work.next < candidates().size() ? work : null;
         }
       } finally {
+        unreadable.forEach(segment -> shared.inventory.insights().unreadable(segment, this::known));
         oneAtATime.unlock();
       }
     }
     return new Profiling(done,
         shared.inventory.insights().waitingForProfile() + (unfinished == null ? 0 : 1));
+  }
+
+  private boolean stopped(Deadline deadline) {
+    return deadline.expired() || shared.closed() || Thread.currentThread().isInterrupted();
+  }
+
+  private boolean known(Stored stored) {
+    return shared.codecs.supports(stored.encoding());
   }
 
   private List<Encoding> candidates() {
@@ -91,42 +108,65 @@ final class Profiler {
     return unfinished != null;
   }
 
-  /** Goes on measuring a segment; whether it is done. One that is not exact any more is given up. */
-  private boolean measure(Work work, Deadline deadline) {
+  /** What became of measuring a segment. */
+  private enum Outcome {
+    MEASURED,
+    /** For now: it is to be gone on with. */
+    STOPPED,
+    /** Some of it, or of what it follows; that may pass. */
+    UNREADABLE,
+    /** It was split, extended or removed meanwhile; what it is now waits by itself. */
+    ANOTHER
+  }
+
+  /** Goes on measuring a segment. */
+  private Outcome measure(Work work, Deadline deadline) {
     Context context = shared.inventory.insights().contextOf(work.segment,
-        stored -> shared.codecs.supports(stored.encoding())
-            && shared.tiers.get(stored.tier()).available());
-    if (context == null || context.to() - context.from() != work.chunks) {
-      work.next = candidates().size();
-      return false;
+        stored -> known(stored) && shared.tiers.get(stored.tier()).available());
+    if (context == null) {
+      return Outcome.UNREADABLE;
     }
     try (ContextRows rows =
-        new ContextRows(shared, new Lease(shared, context.chunks(), Deadline.never(), false))) {
-      Trials trials = new Trials(rows, context);
+        new ContextRows(shared, new Lease(shared, context.chunks(), Deadline.never(), false));
+        Trials trials = new Trials(rows, context)) {
+      if (context.to() - context.from() != work.chunks) {
+        return Outcome.ANOTHER;
+      }
       while (work.next < candidates().size()) {
-        if (deadline.expired() || shared.closed()) {
-          return false;
+        if (stopped(deadline)) {
+          return Outcome.STOPPED;
         }
-        double quality = trials.quality(work.segment.root(), candidates().get(work.next));
-        if (rows.tokens() < context.to() * shared.plan.layout().chunkTokens()) {
+        double quality = trials.quality(work.segment, candidates().get(work.next));
+        if (shared.closed() || Thread.currentThread().isInterrupted()) {
+          return Outcome.STOPPED; // and what was read meanwhile may have been cut short
+        }
+        if (Double.isNaN(quality)
+            || rows.tokens() < context.to() * shared.plan.layout().chunkTokens()) {
           // What could not be read was left out of it, or was missing from the start.
-          work.next = candidates().size();
-          return false;
+          return Outcome.UNREADABLE;
         }
         work.lossPerChunk[work.next++] = (float) ((1 - quality) / work.chunks);
       }
+    } catch (InterruptedException interrupted) {
+      Thread.currentThread().interrupt();
+      return Outcome.STOPPED;
     }
-    return shared.inventory.insights().profiled(work.segment, work.chunks, work.lossPerChunk);
+    return shared.inventory.insights().profiled(work.segment, work.chunks, work.lossPerChunk)
+        ? Outcome.MEASURED
+        : Outcome.ANOTHER;
   }
 
   /** What is tried on one segment; what several encodings need of its exact KV is read and ranked once. */
-  private final class Trials {
+  private final class Trials implements AutoCloseable {
     private final ContextRows context;
     private final List<ChunkKey> keys;
     private final int from;
     private final int to;
     private final List<Pruner.Exact> exact;
     private final Map<DropMethod, float[][][]> rankings = new EnumMap<>(DropMethod.class);
+    /** Not the mover's: it counts on having its buffers to itself. */
+    private final Staging staging = shared.moverStaging.single();
+    private final Pruner pruner = new Pruner(shared, staging);
     private AttentionFidelity fidelity;
 
     Trials(ContextRows rows, Context chunks) {
@@ -138,19 +178,27 @@ final class Profiler {
           .map(found -> new Pruner.Exact(found.position(), found.key(), found.stored())).toList();
     }
 
-    double quality(ChunkKey root, Encoding encoding) {
+    /** NaN when it cannot be told because something could not be read. */
+    double quality(Segment segment, Encoding encoding) throws InterruptedException {
       Map<ChunkKey, Kept> kept = Map.of();
       if (encoding.dropsTokens()) {
         float[][][] ranking =
             rankings.computeIfAbsent(encoding.dropping(), method -> pruner.rank(exact, method));
         kept = pruner.select(exact, ranking, encoding.retainedPercent());
         if (kept.isEmpty()) {
-          return 0; // it cannot be encoded so
+          // It cannot be encoded so, unless there are scores that just could not be read.
+          return shared.inventory.insights().hasScores(segment, encoding.dropping()) ? Double.NaN : 0;
         }
       }
       Trial trial = new Trial(shared, encoding, kept);
-      return probe.ask(root, keys.getLast(), EncodedLease.asIs(shared, context),
-          new EncodedLease(shared, context, keys, from, to, trial)).orElseGet(() -> estimate(trial));
+      OptionalDouble told = probe.ask(segment.root(), keys.getLast(), EncodedLease.asIs(shared, context),
+          new EncodedLease(shared, context, keys, from, to, trial));
+      double quality = told.isPresent() || trial.failed() ? told.orElse(0) : estimate(trial);
+      if (trial.failed()) {
+        shared.counters.pluginFailures.increment();
+        return 0;
+      }
+      return quality;
     }
 
     private double estimate(Trial trial) {
@@ -158,32 +206,69 @@ final class Profiler {
       if (!AttentionFidelity.supports(layout)) {
         return shared.codecs.nominalQuality(trial.encoding());
       }
-      try (Arena arena = Arena.ofConfined()) {
-        if (fidelity == null) {
-          fidelity = new AttentionFidelity(layout, rows(arena, new Trial(shared, Encoding.RAW, Map.of())));
+      if (fidelity == null) {
+        try (TrialRows rows = new TrialRows(new Trial(shared, Encoding.RAW, Map.of()))) {
+          fidelity = new AttentionFidelity(layout, rows);
         }
-        return Math.clamp(fidelity.estimate(rows(arena, trial)), 0, 1);
+      }
+      try (TrialRows rows = new TrialRows(trial)) {
+        return Math.clamp(fidelity.estimate(rows), 0, 1);
       }
     }
 
-    private AttentionFidelity.Rows rows(Arena arena, Trial trial) {
-      return (layer, half) -> {
-        LayerSpec spec = shared.plan.layout().layer(layer);
-        MemorySegment[] all = new MemorySegment[2];
-        for (KvHalf each : KvHalf.values()) {
-          // The lease may shrink meanwhile; what was measured then is not used.
-          long tokens = (long) keys.size() * shared.plan.layout().chunkTokens();
-          all[each.ordinal()] = arena.allocate(tokens * spec.rowBytes(each), 64);
+    @Override
+    public void close() {
+      staging.close();
+    }
+
+    /** What a trial makes of the segment, a layer at a time: its heads are asked for one after the other. */
+    private final class TrialRows implements AttentionFidelity.Rows, AutoCloseable {
+      private final Trial trial;
+      private final Arena scratch = Arena.ofConfined();
+      private final MemorySegment[] all = new MemorySegment[2];
+      private final Map<KvHalf, List<MemorySegment>> chunks = new EnumMap<>(KvHalf.class);
+      private Arena encoded = Arena.ofConfined();
+      private int layer = -1;
+
+      TrialRows(Trial trial) {
+        this.trial = trial;
+        // The lease may shrink meanwhile; what was measured then is not used.
+        long tokens = (long) keys.size() * shared.plan.layout().chunkTokens();
+        for (KvHalf half : KvHalf.values()) {
+          long most =
+              shared.plan.layout().layers().stream().mapToLong(spec -> spec.rowBytes(half)).max().orElse(0);
+          all[half.ordinal()] = scratch.allocate(tokens * most, 64);
         }
-        context.read(layer, all[0], all[1]);
-        long bytes = (long) shared.plan.layout().chunkTokens() * spec.rowBytes(half);
-        List<MemorySegment> chunks = new ArrayList<>();
+      }
+
+      @Override
+      public List<MemorySegment> chunks(int wanted, KvHalf half) {
+        if (layer != wanted) {
+          layer = wanted;
+          chunks.clear();
+          encoded.close();
+          encoded = Arena.ofConfined();
+          context.read(layer, all[0], all[1]);
+        }
+        return chunks.computeIfAbsent(half, this::encode);
+      }
+
+      private List<MemorySegment> encode(KvHalf half) {
+        long bytes =
+            (long) shared.plan.layout().chunkTokens() * shared.plan.layout().layer(layer).rowBytes(half);
+        List<MemorySegment> rows = new ArrayList<>();
         for (int chunk = from; chunk < to; chunk++) {
           MemorySegment dense = all[half.ordinal()].asSlice(chunk * bytes, bytes);
-          chunks.add(trial.rows(arena, keys.get(chunk), layer, half, dense));
+          rows.add(trial.rows(encoded, keys.get(chunk), layer, half, dense));
         }
-        return chunks;
-      };
+        return rows;
+      }
+
+      @Override
+      public void close() {
+        encoded.close();
+        scratch.close();
+      }
     }
   }
 }

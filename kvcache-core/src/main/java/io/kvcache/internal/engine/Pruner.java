@@ -30,9 +30,17 @@ final class Pruner {
   private static final int ALIGNMENT = 64;
 
   private final Resources shared;
+  private final Staging staging;
 
+  /** For the mover. */
   Pruner(Resources shared) {
+    this(shared, shared.moverStaging);
+  }
+
+  /** Reads by way of one buffer of {@code staging} at a time. */
+  Pruner(Resources shared, Staging staging) {
     this.shared = shared;
+    this.staging = staging;
   }
 
   /** A chunk that is read from its exact entry. */
@@ -172,7 +180,7 @@ final class Pruner {
         shared.missing(exact.position, id, exact.stored);
         return false;
       }
-      try (PartReader parts = new PartReader(shared, exact.position, source)) {
+      try (PartReader parts = new PartReader(shared, staging, exact.position, source)) {
         return parts.read(0) && step.take(source.reader(), parts);
       }
     } catch (MalformedDataException e) {

@@ -8,6 +8,7 @@ import io.kvcache.internal.tree.Segment;
 import io.kvcache.internal.tree.Stored;
 import io.kvcache.spi.EntryId;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -26,9 +27,10 @@ final class Recovery {
   private final PrefixTree tree;
   private final long nowNanos;
   private final int candidates;
+  private final int candidateCount;
   private final Map<ChunkKey, Position> positions = new HashMap<>();
   /** What the chunks of a segment say of its losses: they may come from segments that were measured apart. */
-  private final Map<Segment, List<float[]>> profiles = new LinkedHashMap<>();
+  private final Map<Segment, Map<Position, float[]>> profiles = new LinkedHashMap<>();
 
   /** An entry found at a warm restart. */
   record Recovered(EntryId id, EntryNote note, int tier, long bytes, long idleNanos) {
@@ -41,11 +43,13 @@ final class Recovery {
    * A recovery into an empty tree.
    *
    * @param candidates stands for the list of encodings that profiles have to be about
+   * @param candidateCount how many those are
    */
-  Recovery(PrefixTree tree, long nowNanos, int candidates) {
+  Recovery(PrefixTree tree, long nowNanos, int candidates, int candidateCount) {
     this.tree = tree;
     this.nowNanos = nowNanos;
     this.candidates = candidates;
+    this.candidateCount = candidateCount;
   }
 
   void restore(List<Recovered> recovered) {
@@ -62,16 +66,22 @@ final class Recovery {
           nowNanos - entry.idleNanos());
       position.segment().scored(entry.note().scored());
       float[] losses = entry.note().profile().lossPerChunk();
-      if (losses.length > 0 && entry.note().profile().candidates() == candidates) {
-        profiles.computeIfAbsent(position.segment(), segment -> new ArrayList<>()).add(losses);
+      if (losses.length == candidateCount && losses.length > 0
+          && entry.note().profile().candidates() == candidates) {
+        profiles.computeIfAbsent(position.segment(), segment -> new LinkedHashMap<>()).put(position, losses);
       }
       tree.place(position, entry.stored());
     }
-    profiles.forEach((segment, all) -> tree.profile(segment, mean(all)));
+    profiles.forEach((segment, all) -> {
+      // What some chunks lose says nothing of the others: such a segment is measured anew.
+      if (all.size() == segment.chunks()) {
+        tree.profile(segment, mean(all.values()));
+      }
+    });
   }
 
-  private static float[] mean(List<float[]> all) {
-    float[] mean = new float[all.getFirst().length];
+  private static float[] mean(Collection<float[]> all) {
+    float[] mean = new float[all.iterator().next().length];
     for (int candidate = 0; candidate < mean.length; candidate++) {
       double sum = 0;
       for (float[] losses : all) {

@@ -52,6 +52,11 @@ final class Staging {
     return new Staging(bufferBytes(largestPart), MOVER_BUFFERS);
   }
 
+  /** A pool of one buffer as large as those of this one, which whoever asked for it closes. */
+  Staging single() {
+    return new Staging(bufferBytes, 1);
+  }
+
   private static long bufferBytes(long largestPart) {
     return (largestPart + Tier.ALIGNMENT - 1) & -Tier.ALIGNMENT;
   }

@@ -13,14 +13,36 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Map;
 
-/**
- * An encoding to be tried out on chunks, without storing anything.
- *
- * @param encoding which
- * @param keptByChunk the tokens it keeps; empty where it drops none
- */
-record Trial(Resources shared, Encoding encoding, Map<ChunkKey, Kept> keptByChunk) {
+/** An encoding to be tried out on chunks, without storing anything. Threads: any. */
+final class Trial {
+  private static final System.Logger LOG = System.getLogger("io.kvcache");
   private static final int ALIGNMENT = 64;
+
+  private final Resources shared;
+  private final Encoding encoding;
+  private final Map<ChunkKey, Kept> keptByChunk;
+  private volatile boolean failed;
+
+  /**
+   * A trial.
+   *
+   * @param encoding which
+   * @param keptByChunk the tokens it keeps; empty where it drops none
+   */
+  Trial(Resources shared, Encoding encoding, Map<ChunkKey, Kept> keptByChunk) {
+    this.shared = shared;
+    this.encoding = encoding;
+    this.keptByChunk = keptByChunk;
+  }
+
+  Encoding encoding() {
+    return encoding;
+  }
+
+  /** Whether the compressor failed: what was read since is undefined, and nothing can be stored so. */
+  boolean failed() {
+    return failed;
+  }
 
   /** The tokens kept of a chunk. */
   Kept kept(ChunkKey chunk) {
@@ -46,7 +68,7 @@ record Trial(Resources shared, Encoding encoding, Map<ChunkKey, Kept> keptByChun
     } else {
       rows.copyFrom(dense);
     }
-    if (encoding.codec() != 0) {
+    if (encoding.codec() != 0 && !failed) {
       roundTrip(spec.shape(half, count), rows);
     }
     return rows;
@@ -58,8 +80,10 @@ record Trial(Resources shared, Encoding encoding, Map<ChunkKey, Kept> keptByChun
       MemorySegment stored = arena.allocate(compressor.maxStoredBytes(shape), ALIGNMENT);
       long length = compressor.compress(shape, rows, stored);
       compressor.decompress(shape, compressor.parameters(), stored.asSlice(0, length), rows);
-    } catch (MalformedDataException e) {
-      throw new IllegalStateException(compressor.name() + " cannot decode what it encoded", e);
+    } catch (MalformedDataException | RuntimeException | LinkageError e) {
+      // Not thrown: it would end in whoever reads, which may be the engine's probe, and be taken for its failure.
+      failed = true;
+      LOG.log(System.Logger.Level.WARNING, compressor.name() + " failed to encode and decode a trial", e);
     }
   }
 }

@@ -152,6 +152,7 @@ public final class Segment implements SegmentView {
     keys[at + 2] = key.word2();
     keys[at + 3] = key.word3();
     chunks++;
+    lossPerChunk = null; // nobody has measured what the new chunk loses
   }
 
   @Override

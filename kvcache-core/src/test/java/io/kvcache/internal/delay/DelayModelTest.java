@@ -193,4 +193,18 @@ class DelayModelTest {
     }
     assertTrue(rejected > 500, "rejected " + rejected);
   }
+
+  /** Numbers so large that predictions would be infinite, or nonsense, are no line. */
+  @Test
+  void savedLinesAreOfSomethingThatThereIs() throws Exception {
+    for (DelayLine line : List.of(new DelayLine(1e300, 0), new DelayLine(0, 1e300),
+        new DelayLine(0, -1e300))) {
+      byte[] saved = SavedLine.encode(List.of(
+          new SavedLine(SavedLine.Kind.STORE, "ssd", Encoding.RAW, new LineFit.State(line, 9))));
+      assertThrows(MalformedDataException.class, () -> model("dram", "ssd").restore(saved), line.toString());
+    }
+    byte[] usual = SavedLine.encode(List.of(new SavedLine(SavedLine.Kind.STORE, "ssd", Encoding.RAW,
+        new LineFit.State(new DelayLine(1e-9, 1e-4), 9))));
+    model("dram", "ssd").restore(usual);
+  }
 }
