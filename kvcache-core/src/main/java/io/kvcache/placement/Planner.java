@@ -131,11 +131,10 @@ final class Planner {
         double unit = uses.now(nowNanos);
         if (scoring.kind == Scoring.Kind.IN_PLACE) {
           scoring.harden(tier, room.price(tier) * unit);
-          node.leaving = Node.NOWHERE;
-        } else {
-          node.leaving = tier;
-          node.leavesFor = scoring.key / unit;
         }
+        node.leaving =
+            scoring.kind == Scoring.Kind.DROP || scoring.kind == Scoring.Kind.MOVE ? tier : Node.NOWHERE;
+        node.leavesFor = scoring.key / unit;
         freed += scoring.freed - (before < 0 ? 0 : planned.get(before).freed);
         Planned now = new Planned(node, moves(tier), scoring.cost, scoring.freed);
         if (before >= 0) {

@@ -331,6 +331,7 @@ public final class UtilityPlacement implements PlacementPolicy {
       Node node = nodes.get(segment);
       if (node != null) {
         planner.touch(node);
+        node.leaving = Node.NOWHERE;
         if (!node.reused) {
           node.reused = true;
           node.space.reused();
