@@ -59,8 +59,8 @@ public interface PlacementPolicy {
 
   /**
    * Where new KV goes first; empty not to store it. An encoding that drops tokens is applied right after the store,
-   * since which tokens can be told only when all are there. What this tier could never hold, as it is stored first, goes
-   * to the next lower one that can.
+   * since which tokens can be told only when all are there. What this tier could never hold, as it is stored first,
+   * goes to the next lower one that can.
    *
    * @param root what the namespace's key chain starts from
    * @param parent the segment it continues; null at the start of a context

@@ -1,6 +1,7 @@
 package io.kvcache.engine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.kvcache.DropMethod;
@@ -11,27 +12,36 @@ import io.kvcache.KvControl.Profiling;
 import io.kvcache.KvShape;
 import io.kvcache.QualityProbe;
 import io.kvcache.internal.frame.EntryNote;
+import io.kvcache.spi.CacheRuntime;
 import io.kvcache.spi.Compressor;
+import io.kvcache.spi.Deadline;
+import io.kvcache.spi.EntryId;
 import io.kvcache.spi.MalformedDataException;
 import io.kvcache.spi.Move;
 import io.kvcache.spi.Placement;
+import io.kvcache.spi.ReadResult;
 import io.kvcache.spi.SegmentView;
 import io.kvcache.spi.Tier;
 import io.kvcache.spi.TierEntry;
 import io.kvcache.testkit.BlockingTier;
 import io.kvcache.testkit.FaultyTier;
 import io.kvcache.testkit.FaultyTier.Fault;
+import io.kvcache.testkit.ForwardingTier;
 import io.kvcache.testkit.MemoryTier;
 import io.kvcache.testkit.TestPrompt;
 import io.kvcache.testkit.TruncatingCompressor;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
+import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalDouble;
+import java.util.Random;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -272,6 +282,26 @@ class ProfileTroubleTest extends EngineTest {
     SegmentView first =
         policy.segments.stream().filter(segment -> segment.chunksIn(1) == 2).findFirst().get();
     assertEquals(LOSSY, first.variants().getFirst().encoding());
+  }
+
+  /** Goal: no file call is made on the thread of an engine, which may be a virtual one. */
+  @Test
+  void profilingReadsOnTheLibrarysThreads() {
+    Set<Thread> readers = ConcurrentHashMap.newKeySet();
+    ForwardingTier ssd = new ForwardingTier(tier("ssd", DISK, 80)) {
+      @Override
+      public ReadResult read(EntryId id, int part, MemorySegment target, Deadline deadline) {
+        readers.add(Thread.currentThread());
+        return super.read(id, part, target, deadline);
+      }
+    };
+    CacheRuntime runtime = new CacheRuntime(clock, InstantSource.system(), new Random(1),
+        task -> Thread.ofPlatform().daemon().start(task), background, Runnable::run, () -> {});
+    KvCache cache = open(builder(new Scripted(PRUNED, LOSSY), runtime, ssd));
+    prompt(1, 2).store(cache);
+    assertEquals(new Profiling(1, 0), cache.control().profile(LONG));
+    assertFalse(readers.isEmpty());
+    assertFalse(readers.contains(Thread.currentThread()));
   }
 
   @Test

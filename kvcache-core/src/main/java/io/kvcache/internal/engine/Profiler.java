@@ -183,7 +183,8 @@ final class Profiler {
       Map<ChunkKey, Kept> kept = Map.of();
       if (encoding.dropsTokens()) {
         float[][][] ranking =
-            rankings.computeIfAbsent(encoding.dropping(), method -> pruner.rank(exact, method));
+            rankings.computeIfAbsent(encoding.dropping(), method -> Tasks.onIo(shared.runtime,
+                () -> pruner.rank(exact, method)));
         kept = pruner.select(exact, ranking, encoding.retainedPercent());
         if (kept.isEmpty()) {
           // It cannot be encoded so, unless there are scores that just could not be read.
