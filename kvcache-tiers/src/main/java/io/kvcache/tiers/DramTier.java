@@ -29,11 +29,11 @@ import java.util.function.Consumer;
  * Entries in this process's memory, off the heap. Nothing survives a restart.
  *
  * <p>Space: a part takes whole pages of 4096 bytes, or shares them with neighbours where together they have at most 256
- * KiB. An entry much smaller than its claim is copied once, at its commit. The capacity bounds pages reserved from the
- * system and, together with them, the heap objects that describe entries. Pages are reserved in slabs as they are first
- * needed, which takes about 0.4 ms a MiB then, and kept until {@link #close}; before each, as much is left for heap
- * objects as they need if entries go on as they are. Once all is divided, usage shows the tier as full as whichever of
- * the two is nearer its limit.
+ * KiB. The capacity bounds pages reserved from the system and, together with them, the heap objects that describe entries: a 64th of the
+ * capacity, at least 8192 bytes, is set aside for those and always counts as used; when more of it than of the pages is
+ * taken, usage shows the whole as full as that. An entry much smaller than its claim is copied once, at its commit.
+ * Pages are reserved in slabs as they are first needed, which takes about 0.4 ms a MiB then, and kept until
+ * {@link #close}.
  *
  * <p>Huge pages: slabs come from the C library's {@code malloc}; with glibc 2.35 or newer, {@code
  * GLIBC_TUNABLES=glibc.malloc.hugetlb=1} in the environment asks for transparent ones. It is left to the
@@ -55,9 +55,7 @@ public final class DramTier implements Tier {
   /** What freed memory is overwritten with when assertions are on. */
   static final byte POISON = (byte) 0xdb;
 
-  /** One part in so many of the capacity is left for heap objects at least, and at most. */
-  private static final int LEAST_HEAP_SHARE = 256;
-  private static final int MOST_HEAP_SHARE = 2;
+  private static final int HEAP_SHARE = 64; // one part in so many of the capacity
   private static final long LEAST_HEAP_BYTES = 8 << 10;
 
   /**
@@ -80,6 +78,7 @@ public final class DramTier implements Tier {
   private static final boolean ASSERTING = DramTier.class.desiredAssertionStatus();
 
   private final long capacityBytes;
+  private final long heapLimitBytes;
   private final Arena arena = Arena.ofShared();
   private final PageAllocator pages;
   private final AtomicLong heapBytes = new AtomicLong();
@@ -91,7 +90,8 @@ public final class DramTier implements Tier {
 
   private DramTier(long capacityBytes) {
     this.capacityBytes = capacityBytes;
-    pages = new PageAllocator(arena, capacityBytes, this::heapShareBytes);
+    heapLimitBytes = Math.max(LEAST_HEAP_BYTES, capacityBytes / HEAP_SHARE);
+    pages = new PageAllocator(arena, capacityBytes - heapLimitBytes);
   }
 
   /**
@@ -122,26 +122,10 @@ public final class DramTier implements Tier {
 
   @Override
   public TierUsage usage() {
-    long heap = heapBytes.get();
-    long used = pages.usedBytes() + heap;
-    if (pages.reservablePages() == 0) {
-      long byPages = capacityBytes - pages.reservedBytes() + pages.usedBytes();
-      used = Math.max(byPages, (long) ((double) heap / heapLimitBytes() * capacityBytes));
-    }
-    return new TierUsage(capacityBytes, Math.min(used, capacityBytes), entries.size());
-  }
-
-  /** Heap bytes there may be: all that is not reserved for pages. */
-  private long heapLimitBytes() {
-    return capacityBytes - pages.reservedBytes();
-  }
-
-  /** What heap objects will take of the capacity if entries go on as they are. */
-  private long heapShareBytes() {
-    long heap = heapBytes.get();
-    double share = (double) heap / Math.max(1, heap + pages.usedBytes());
-    long least = Math.max(LEAST_HEAP_BYTES, capacityBytes / LEAST_HEAP_SHARE);
-    return Math.max(heap, Math.clamp((long) (capacityBytes * share), least, capacityBytes / MOST_HEAP_SHARE));
+    long byPages = heapLimitBytes + pages.usedBytes();
+    // Whichever is nearer its limit says how full the tier is.
+    long byHeap = (long) ((double) heapBytes.get() / heapLimitBytes * capacityBytes);
+    return new TierUsage(capacityBytes, Math.clamp(byHeap, byPages, capacityBytes), entries.size());
   }
 
   @Override
@@ -169,9 +153,9 @@ public final class DramTier implements Tier {
     requireOpen();
     requireLengths(partBytes, null);
     Packing packing = new Packing(partBytes);
-    long left = pages.reservedBytes() - claimedBytes.get() + pages.reservablePages() * PageRun.PAGE_BYTES;
+    long left = capacityBytes - heapLimitBytes - claimedBytes.get();
     return packing.pages() <= left / PageRun.PAGE_BYTES
-        && heapBytes(new byte[MAX_NOTE_BYTES], partBytes.length, packing.runs()) <= heapLimitBytes();
+        && heapBytes(new byte[MAX_NOTE_BYTES], partBytes.length, packing.runs()) <= heapLimitBytes;
   }
 
   @Override
@@ -319,7 +303,7 @@ public final class DramTier implements Tier {
 
   private boolean chargeHeap(long bytes) {
     long charged = heapBytes.get();
-    while (charged + bytes <= heapLimitBytes()) {
+    while (charged + bytes <= heapLimitBytes) {
       long witness = heapBytes.compareAndExchange(charged, charged + bytes);
       if (witness == charged) {
         return true;

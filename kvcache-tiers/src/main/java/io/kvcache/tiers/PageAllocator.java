@@ -2,7 +2,6 @@ package io.kvcache.tiers;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.function.LongSupplier;
 
 /**
  * Hands out runs of {@value PageRun#PAGE_BYTES}-byte pages from slabs of one arena: segregated fit,
@@ -16,11 +15,8 @@ import java.util.function.LongSupplier;
  * <p>Threads: all methods may be called concurrently. Reserving a slab blocks only those who need it.
  */
 final class PageAllocator {
-  /** Most bytes of a slab, unless a run is large: reserving one takes some 30 ms. */
+  /** Usual bytes of a slab: reserving one takes some 30 ms, and a part of 8 MiB wastes an eighth at most. */
   private static final long SLAB_BYTES = 64L << 20;
-
-  /** Slabs that the limit should have at least: what of it is left to others is found out from one to the next. */
-  private static final int SLABS = 16;
 
   /** Runs of the size that a slab is reserved for which it should hold at least. */
   private static final int RUNS_PER_SLAB = 8;
@@ -29,7 +25,6 @@ final class PageAllocator {
 
   private final Arena arena;
   private final long limitPages;
-  private final LongSupplier othersBytes;
   private final Object growing = new Object();
   private final FreeRuns freeRuns = new FreeRuns();
   private long reservedPages;
@@ -37,14 +32,10 @@ final class PageAllocator {
   private int slabs;
 
   /**
-   * Reserves nothing yet.
-   *
-   * @param limitBytes at least a page, less than which of a last page is not used
-   * @param othersBytes what of the limit is to be left for others, asked before each slab
+   * Reserves nothing yet; {@code limitBytes} is at least a page, less than which of a last page is not used.
    */
-  PageAllocator(Arena arena, long limitBytes, LongSupplier othersBytes) {
+  PageAllocator(Arena arena, long limitBytes) {
     this.arena = arena;
-    this.othersBytes = othersBytes;
     limitPages = limitBytes / PageRun.PAGE_BYTES;
   }
 
@@ -106,12 +97,6 @@ final class PageAllocator {
     return reservedPages * PageRun.PAGE_BYTES;
   }
 
-  /** Pages that may still be reserved, as it is now. */
-  long reservablePages() {
-    return Math.max(0,
-        limitPages - reservedBytes() / PageRun.PAGE_BYTES - PageRun.pagesFor(othersBytes.getAsLong()));
-  }
-
   synchronized int slabs() {
     return slabs;
   }
@@ -138,12 +123,11 @@ final class PageAllocator {
 
   /** Reserves a slab of at least so many pages; called by one thread at a time. */
   private boolean grow(long pages) {
-    long left = reservablePages();
+    long left = limitPages - reservedBytes() / PageRun.PAGE_BYTES;
     if (left < pages) {
       return false;
     }
-    long usual =
-        Math.max(Math.min(SLAB_BYTES / PageRun.PAGE_BYTES, limitPages / SLABS), pages * RUNS_PER_SLAB);
+    long usual = Math.max(SLAB_BYTES / PageRun.PAGE_BYTES, pages * RUNS_PER_SLAB);
     int slabPages = (int) Math.min(Math.min(usual, left), MOST_SLAB_PAGES);
     MemorySegment slab;
     try {

@@ -34,7 +34,7 @@ class PageAllocatorTest {
     SplittableRandom random = new SplittableRandom(seed);
     try (Arena arena = Arena.ofShared()) {
       long limit = 8 * MIB + random.nextLong(MIB);
-      PageAllocator pages = new PageAllocator(arena, limit, () -> 0);
+      PageAllocator pages = new PageAllocator(arena, limit);
       List<Taken> taken = new ArrayList<>();
       TreeMap<Long, Long> intervals = new TreeMap<>(); // end by start address
       long used = 0;
@@ -85,7 +85,7 @@ class PageAllocatorTest {
   @Test
   void freeingTwiceIsAnError() {
     try (Arena arena = Arena.ofShared()) {
-      PageAllocator pages = new PageAllocator(arena, MIB, () -> 0);
+      PageAllocator pages = new PageAllocator(arena, MIB);
       PageRun first = pages.allocate(5000);
       PageRun second = pages.allocate(5000);
       pages.free(first);
@@ -98,35 +98,17 @@ class PageAllocatorTest {
   @Test
   void slabsAreReservedWhenNeededAndUpToTheLimit() {
     try (Arena arena = Arena.ofShared()) {
-      PageAllocator pages = new PageAllocator(arena, 64 * MIB + 5, () -> 0);
+      PageAllocator pages = new PageAllocator(arena, 100 * MIB + 5);
       assertEquals(0, pages.reservedBytes());
-      assertNull(pages.allocate(64 * MIB + 1));
+      assertNull(pages.allocate(100 * MIB + 1));
       assertNull(pages.allocate(Long.MAX_VALUE));
       assertEquals(0, pages.reservedBytes());
       assertNotNull(pages.allocate(1));
-      assertEquals(4 * MIB, pages.reservedBytes());
-      assertNotNull(pages.allocate(4 * MIB - 4096));
-      assertEquals(4 * MIB, pages.reservedBytes());
+      assertEquals(64 * MIB, pages.reservedBytes());
+      assertNotNull(pages.allocate(64 * MIB - 4096));
       assertNotNull(pages.allocate(36 * MIB));
-      assertEquals(64 * MIB, pages.reservedBytes(), "few runs of this size would fit into a usual slab");
-      assertNotNull(pages.allocate(24 * MIB));
+      assertEquals(100 * MIB, pages.reservedBytes());
       assertNull(pages.allocate(1));
-    }
-  }
-
-  @Test
-  void whatOthersNeedIsNotReserved() {
-    try (Arena arena = Arena.ofShared()) {
-      AtomicLong others = new AtomicLong(2 * MIB + 1);
-      PageAllocator pages = new PageAllocator(arena, 8 * MIB, others::get);
-      assertNull(pages.allocate(6 * MIB));
-      assertEquals(6 * MIB / 4096 - 1, pages.reservablePages());
-      assertNotNull(pages.allocate(5 * MIB));
-      others.set(8 * MIB);
-      assertEquals(0, pages.reservablePages());
-      long reserved = pages.reservedBytes();
-      assertNull(pages.allocate(4 * MIB));
-      assertEquals(reserved, pages.reservedBytes());
     }
   }
 
@@ -149,7 +131,7 @@ class PageAllocatorTest {
   void limitHoldsUnderConcurrency() throws Exception {
     long limit = 4 * MIB;
     try (Arena arena = Arena.ofShared(); ExecutorService threads = Executors.newFixedThreadPool(4)) {
-      PageAllocator pages = new PageAllocator(arena, limit, () -> 0);
+      PageAllocator pages = new PageAllocator(arena, limit);
       AtomicLong taken = new AtomicLong();
       List<Future<?>> running = new ArrayList<>();
       for (int thread = 0; thread < 4; thread++) {
@@ -203,7 +185,7 @@ class PageAllocatorTest {
     int steps = 200_000;
     double sum = 0;
     try (Arena arena = Arena.ofShared()) {
-      PageAllocator pages = new PageAllocator(arena, limit, () -> 0);
+      PageAllocator pages = new PageAllocator(arena, limit);
       List<Taken> taken = new ArrayList<>();
       long payload = 0;
       for (int step = 0; step < steps; step++) {
