@@ -1,15 +1,20 @@
 package io.kvcache.tiers;
 
 import io.kvcache.spi.EntryId;
+import io.kvcache.spi.Tier;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 
 /**
- * A committed entry: its memory, its note, and how many hold it. The map it stands in counts as one holder,
+ * A committed entry: its memory, which starts with its note, and how many hold it. The map it stands in counts as one holder,
  * every view and running read as another; whoever gives up the last reference frees the memory.
  */
 final class DramEntry {
+  /** What is set aside for a note, of any length, and its length. */
+  static final int NOTE_BYTES = Short.BYTES + Tier.MAX_NOTE_BYTES;
+
   private static final VarHandle REFERENCES;
 
   static {
@@ -25,18 +30,33 @@ final class DramEntry {
   private final Packing packing;
   private final long[] partBytes;
 
-  /** Replaced, never changed. */
-  volatile byte[] note;
-
   @SuppressWarnings("unused") // through REFERENCES
   private volatile int references = 1;
 
-  DramEntry(EntryId id, byte[] note, PageRun[] runs, Packing packing, long[] partBytes) {
+  /**
+   * An entry with its first reference.
+   *
+   * @param packing where the note lies, and then the parts
+   */
+  DramEntry(EntryId id, PageRun[] runs, Packing packing, long[] partBytes) {
     this.id = id;
-    this.note = note;
     this.runs = runs;
     this.packing = packing;
     this.partBytes = partBytes;
+  }
+
+  /** A copy of the note; the caller holds a reference. */
+  synchronized byte[] note() {
+    MemorySegment memory = packing.memory(runs, 0, NOTE_BYTES);
+    int length = memory.get(ValueLayout.JAVA_SHORT_UNALIGNED, 0);
+    return memory.asSlice(Short.BYTES, length).toArray(ValueLayout.JAVA_BYTE);
+  }
+
+  /** Replaces the note; the caller holds a reference. */
+  synchronized void setNote(byte[] note) {
+    MemorySegment memory = packing.memory(runs, 0, NOTE_BYTES);
+    memory.set(ValueLayout.JAVA_SHORT_UNALIGNED, 0, (short) note.length);
+    MemorySegment.copy(note, 0, memory, ValueLayout.JAVA_BYTE, Short.BYTES, note.length);
   }
 
   int parts() {
@@ -49,7 +69,7 @@ final class DramEntry {
 
   /** A part, as long as was committed, read-only. */
   MemorySegment part(int part) {
-    return runs[packing.runOf(part)].memory(packing.offsetOf(part), partBytes[part]).asReadOnly();
+    return packing.memory(runs, part + 1, partBytes[part]).asReadOnly();
   }
 
   /** Adds a holder; false when there is none left and the memory may be gone. */

@@ -29,11 +29,11 @@ import java.util.function.Consumer;
  * Entries in this process's memory, off the heap. Nothing survives a restart.
  *
  * <p>Space: a part takes whole pages of 4096 bytes, or shares them with neighbours where together they have at most 256
- * KiB. The capacity bounds pages reserved from the system and, together with them, the heap objects that describe entries: a 64th of the
- * capacity, at least 8192 bytes, is set aside for those and always counts as used; when more of it than of the pages is
- * taken, usage shows the whole as full as that. An entry much smaller than its claim is copied once, at its commit.
- * Pages are reserved in slabs as they are first needed, which takes about 0.4 ms a MiB then, and kept until
- * {@link #close}.
+ * KiB. The capacity bounds pages reserved from the system and, together with them, the heap objects that describe
+ * entries, some 500 bytes for one that fits into a run of pages: a 32nd of the capacity, at least 8192 bytes, is set
+ * aside for those and always counts as used; when more of it than of the pages is taken, usage shows the whole as full
+ * as that. An entry much smaller than its claim is copied once, at its commit. Pages are reserved in slabs as they are
+ * first needed, which takes about 0.4 ms a MiB then, and kept until {@link #close}.
  *
  * <p>Huge pages: slabs come from the C library's {@code malloc}; with glibc 2.35 or newer, {@code
  * GLIBC_TUNABLES=glibc.malloc.hugetlb=1} in the environment asks for transparent ones. It is left to the
@@ -55,7 +55,7 @@ public final class DramTier implements Tier {
   /** What freed memory is overwritten with when assertions are on. */
   static final byte POISON = (byte) 0xdb;
 
-  private static final int HEAP_SHARE = 64; // one part in so many of the capacity
+  private static final int HEAP_SHARE = 32; // one part in so many of the capacity
   private static final long LEAST_HEAP_BYTES = 8 << 10;
 
   /**
@@ -135,8 +135,8 @@ public final class DramTier implements Tier {
     requireNote(note);
     long[] claimed = partBytes.clone();
     requireLengths(claimed, null);
-    Packing packing = new Packing(claimed);
-    long heap = heapBytes(note, claimed.length, packing.runs());
+    Packing packing = new Packing(withNote(claimed));
+    long heap = heapBytes(claimed.length, packing.runs());
     if (!chargeHeap(heap)) {
       return Optional.empty();
     }
@@ -152,10 +152,10 @@ public final class DramTier implements Tier {
   public boolean removalHelps(long[] partBytes) {
     requireOpen();
     requireLengths(partBytes, null);
-    Packing packing = new Packing(partBytes);
+    Packing packing = new Packing(withNote(partBytes));
     long left = capacityBytes - heapLimitBytes - claimedBytes.get();
     return packing.pages() <= left / PageRun.PAGE_BYTES
-        && heapBytes(new byte[MAX_NOTE_BYTES], partBytes.length, packing.runs()) <= heapLimitBytes;
+        && heapBytes(partBytes.length, packing.runs()) <= heapLimitBytes;
   }
 
   @Override
@@ -201,9 +201,7 @@ public final class DramTier implements Tier {
     requireOpen();
     notes.values().forEach(DramTier::requireNote);
     notes.forEach((id, note) -> entries.computeIfPresent(id, (same, entry) -> {
-      // Charged without asking: a note cannot be refused, so new entries wait until there is room again.
-      heapBytes.addAndGet(note.length - entry.note.length);
-      entry.note = note.clone();
+      entry.setNote(note);
       return entry;
     }));
   }
@@ -211,7 +209,17 @@ public final class DramTier implements Tier {
   @Override
   public void inventory(Consumer<TierEntry> consumer) {
     requireOpen();
-    entries.forEach((id, entry) -> consumer.accept(new TierEntry(id, entry.note.clone(), entry.pageBytes())));
+    for (DramEntry entry : entries.values()) {
+      if (entry.tryRetain()) {
+        TierEntry listed;
+        try {
+          listed = new TierEntry(entry.id, entry.note(), entry.pageBytes());
+        } finally {
+          release(entry);
+        }
+        consumer.accept(listed);
+      }
+    }
   }
 
   /** Does nothing: nothing here survives a restart. */
@@ -274,7 +282,7 @@ public final class DramTier implements Tier {
 
   private void release(DramEntry entry) {
     if (entry.release()) {
-      heapBytes.addAndGet(-heapBytes(entry.note, entry.parts(), entry.runs.length));
+      heapBytes.addAndGet(-heapBytes(entry.parts(), entry.runs.length));
       free(entry.runs);
     }
   }
@@ -313,8 +321,16 @@ public final class DramTier implements Tier {
     return false;
   }
 
-  private static long heapBytes(byte[] note, int parts, int runs) {
-    return ENTRY_HEAP_BYTES + note.length + parts * PART_HEAP_BYTES + runs * RUN_HEAP_BYTES;
+  /** The lengths of what an entry consists of: the note, then its parts. */
+  private static long[] withNote(long[] partBytes) {
+    long[] all = new long[partBytes.length + 1];
+    all[0] = DramEntry.NOTE_BYTES;
+    System.arraycopy(partBytes, 0, all, 1, partBytes.length);
+    return all;
+  }
+
+  private static long heapBytes(int parts, int runs) {
+    return ENTRY_HEAP_BYTES + parts * PART_HEAP_BYTES + runs * RUN_HEAP_BYTES;
   }
 
   private void requireOpen() {
@@ -371,7 +387,7 @@ public final class DramTier implements Tier {
     }
 
     private MemorySegment memory(int part, long[] partBytes) {
-      return runs[packing.runOf(part)].memory(packing.offsetOf(part), partBytes[part]);
+      return packing.memory(runs, part + 1, partBytes[part]);
     }
 
     @Override
@@ -383,7 +399,9 @@ public final class DramTier implements Tier {
       }
       claimedBytes.addAndGet(-DramEntry.pageBytes(runs));
       fit(partBytes);
-      DramEntry older = entries.put(id, new DramEntry(id, note, runs, packing, partBytes.clone()));
+      DramEntry entry = new DramEntry(id, runs, packing, partBytes.clone());
+      entry.setNote(note);
+      DramEntry older = entries.put(id, entry);
       if (older != null) {
         release(older);
       }
@@ -395,18 +413,18 @@ public final class DramTier implements Tier {
      * every entry would leave a hole that the next claim of full size just does not fit into.
      */
     private void fit(long[] partBytes) {
-      Packing fitting = new Packing(partBytes);
+      long[] all = withNote(partBytes);
+      Packing fitting = new Packing(all);
       PageRun[] smaller =
           fitting.pages() * COPY_BELOW < packing.pages() * (COPY_BELOW - 1) ? allocate(fitting) : null;
       if (smaller == null) {
         for (int run = 0; run < runs.length; run++) {
-          pages.shrink(runs[run], packing.endOf(run, partBytes));
+          pages.shrink(runs[run], packing.endOf(run, all));
         }
         return;
       }
       for (int part = 0; part < partBytes.length; part++) {
-        MemorySegment to = smaller[fitting.runOf(part)].memory(fitting.offsetOf(part), partBytes[part]);
-        to.copyFrom(memory(part, partBytes));
+        fitting.memory(smaller, part + 1, partBytes[part]).copyFrom(memory(part, partBytes));
       }
       free(runs);
       heapBytes.addAndGet((smaller.length - runs.length) * RUN_HEAP_BYTES);
@@ -417,7 +435,7 @@ public final class DramTier implements Tier {
     @Override
     public void close() {
       if (ended.compareAndSet(false, true)) {
-        heapBytes.addAndGet(-heapBytes(note, claimed.length, runs.length));
+        heapBytes.addAndGet(-heapBytes(claimed.length, runs.length));
         claimedBytes.addAndGet(-DramEntry.pageBytes(runs));
         free(runs);
         handles.closed(this);

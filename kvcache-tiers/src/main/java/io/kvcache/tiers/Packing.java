@@ -1,9 +1,10 @@
 package io.kvcache.tiers;
 
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 
 /**
- * Which run of pages each part of an entry lies in, and where. Small neighbours share a run, each on a cache line:
+ * Which run of pages each part of an entry lies in, and where; its note is the first. Small neighbours share a run, each on a cache line:
  * whole pages and objects of their own would cost more than the parts themselves where a model is small or its KV
  * compressed hard. A large part has a run of its own, which is easier to find than one for a whole entry.
  */
@@ -55,14 +56,9 @@ final class Packing {
     return pages;
   }
 
-  /** The run that a part lies in. */
-  int runOf(int part) {
-    return runs[part];
-  }
-
-  /** Where in its run a part begins. */
-  int offsetOf(int part) {
-    return offsets[part];
+  /** So many bytes of a part, in the runs that were allocated for it. */
+  MemorySegment memory(PageRun[] allocated, int part, long bytes) {
+    return allocated[runs[part]].memory(offsets[part], bytes);
   }
 
   /** What is needed of a run when its parts turn out to be so long and stay where they are. */
