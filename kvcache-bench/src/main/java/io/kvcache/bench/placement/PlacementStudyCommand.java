@@ -45,8 +45,8 @@ public final class PlacementStudyCommand implements Callable<Integer> {
       + "knorm-70+int4,knorm-50+int4,knorm-30+int4,knorm-10+int4,"
       + "keydiff-70+int4,keydiff-50+int4,keydiff-30+int4,keydiff-10+int4,"
       + "snapkv-70+int4,snapkv-50+int4,snapkv-30+int4,snapkv-10+int4,"
-      + "h2o-70+int4,h2o-50+int4,h2o-30+int4,h2o-10+int4,"
-      + "expected-70+int4,expected-50+int4,expected-30+int4,expected-10+int4";
+      + "h2o-90+int4,h2o-70+int4,h2o-50+int4,h2o-30+int4,h2o-10+int4,"
+      + "expected-90+int4,expected-70+int4,expected-50+int4,expected-30+int4,expected-10+int4";
 
   @Spec
   private CommandSpec spec;
@@ -63,7 +63,7 @@ public final class PlacementStudyCommand implements Callable<Integer> {
       description = "Requests measured, after as many to warm up. Default: ${DEFAULT-VALUE}.")
   private int requests;
 
-  @Option(names = "--training", paramLabel = "N", defaultValue = "12",
+  @Option(names = "--training", paramLabel = "N", defaultValue = "32",
       description = "Questions of each document that quality is measured by; answers are reported on others."
           + " Default: ${DEFAULT-VALUE}.")
   private int training;
@@ -85,7 +85,8 @@ public final class PlacementStudyCommand implements Callable<Integer> {
       description = "Encodings under LRU. Default: ${DEFAULT-VALUE}.")
   private List<String> fixed;
 
-  @Option(names = "--alphas", paramLabel = "SECONDS", split = ",", defaultValue = "0.1,0.3,1,5,20",
+  @Option(names = "--alphas", paramLabel = "SECONDS", split = ",",
+      defaultValue = "0.002,0.004,0.006,0.01,0.02,0.05,0.1,0.2,0.5,1,2,5,20",
       description = "What the whole quality of an answer is worth to utility, in seconds of delay. Default:"
           + " ${DEFAULT-VALUE}.")
   private List<Double> alphas;

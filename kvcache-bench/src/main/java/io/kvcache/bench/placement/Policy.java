@@ -31,7 +31,7 @@ public record Policy(String name, Optional<Double> alpha,
    */
   private static final int[][] PERCENTS = {
     {DropMethod.STREAMING_LLM.number(), 20, 10},
-    {DropMethod.KEYDIFF.number(), 90, 80, 70, 50},
+    {DropMethod.KEYDIFF.number(), 90, 80, 70, 50, 30},
     {DropMethod.H2O.number(), 90, 80, 70, 50, 30, 10},
     {DropMethod.EXPECTED_ATTENTION.number(), 90, 80, 70, 50, 30, 20}};
 
