@@ -8,8 +8,8 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 
 /**
- * A committed entry: its memory, which starts with its note, and how many hold it. The map it stands in counts as one holder,
- * every view and running read as another; whoever gives up the last reference frees the memory.
+ * A committed entry: its memory, which starts with its note, and how many hold it. The map it stands in counts as one
+ * holder, every view and running read as another; whoever gives up the last reference frees the memory.
  */
 final class DramEntry {
   /** What is set aside for a note, of any length, and its length. */

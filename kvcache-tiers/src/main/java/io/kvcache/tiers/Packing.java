@@ -4,9 +4,10 @@ import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 
 /**
- * Which run of pages each part of an entry lies in, and where; its note is the first. Small neighbours share a run, each on a cache line:
- * whole pages and objects of their own would cost more than the parts themselves where a model is small or its KV
- * compressed hard. A large part has a run of its own, which is easier to find than one for a whole entry.
+ * Which run of pages each part of an entry lies in, and where; its note is the first. Small neighbours share a run,
+ * each on a cache line: whole pages and objects of their own would cost more than the parts themselves where a model is
+ * small or its KV compressed hard. A large part has a run of its own, which is easier to find than one for a whole
+ * entry.
  */
 final class Packing {
   /** Neighbours share a run as long as it is no longer than this. */

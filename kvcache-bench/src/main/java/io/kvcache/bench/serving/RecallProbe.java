@@ -23,9 +23,9 @@ import java.util.stream.Collectors;
  * The engine's judgement of lossy KV: the share of the training questions of a document that are answered as from exact
  * KV, to the last token. An answer with one wrong token is a wrong one, to the user and where accuracy is reported.
  *
- * <p>Few questions flatter: of many encodings that answer all of three, most would fail the fourth. So the share is that
- * of a binomial whose prior is worth two questions and answers as many as tokens are kept, since what is asked about
- * lies somewhere.
+ * <p>Few questions flatter: of many encodings that answer all of three, most would fail the fourth. So the share is
+ * that of a binomial whose prior is worth two questions and answers as many as tokens are kept, since what is asked
+ * about lies somewhere.
  *
  * <p>What was measured is kept, by document and encoding, so that caches opened one after the other do not pay for it
  * again. Thread-safe.
