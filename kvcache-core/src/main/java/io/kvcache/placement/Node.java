@@ -16,9 +16,11 @@ final class Node {
   boolean waiting;
   /** Its place in the plan being made. */
   int planned = NOWHERE;
-  /** The tier it is to leave by the last plan that it was in, and what a byte of it costs, in uses at that time. */
-  int leaving = NOWHERE;
-  double leavesFor;
+  /** The tier that it makes room in by the last plan it was in, and what a byte costs, in uses at that time. */
+  int yields = NOWHERE;
+  double yieldsFor;
+  /** Whether it stays there, compressed. */
+  boolean yieldsInPlace;
   /** Whether it was hit since it was stored. */
   boolean reused;
   /** Whether it is no more. */

@@ -48,11 +48,25 @@ final class Planner {
 
   /** Something of a segment left a tier: when that was planned, and was all, the room was paid for. */
   void left(Node node, int tier) {
-    if (node != null && node.leaving == tier && node.segment.chunksIn(tier) == 0) {
-      room.pay(tier, node.leavesFor);
-      node.leaving = Node.NOWHERE;
+    if (node != null && !node.yieldsInPlace && node.segment.chunksIn(tier) == 0) {
+      pay(node, tier);
     }
     touch(node);
+  }
+
+  /** Something of a segment came into a tier: when it was to be compressed there, the room was paid for. */
+  void placed(Node node, int tier) {
+    if (node.yieldsInPlace) {
+      pay(node, tier);
+    }
+    touch(node);
+  }
+
+  private void pay(Node node, int tier) {
+    if (node.yields == tier) {
+      room.pay(tier, node.yieldsFor);
+      node.yields = Node.NOWHERE;
+    }
   }
 
   /** Forgets a segment that is no more. */
@@ -132,9 +146,9 @@ final class Planner {
         if (scoring.kind == Scoring.Kind.IN_PLACE) {
           scoring.harden(tier, room.price(tier) * unit);
         }
-        node.leaving =
-            scoring.kind == Scoring.Kind.DROP || scoring.kind == Scoring.Kind.MOVE ? tier : Node.NOWHERE;
-        node.leavesFor = scoring.key / unit;
+        node.yields = tier;
+        node.yieldsInPlace = scoring.kind == Scoring.Kind.IN_PLACE;
+        node.yieldsFor = scoring.key / unit;
         freed += scoring.freed - (before < 0 ? 0 : planned.get(before).freed);
         Planned now = new Planned(node, moves(tier), scoring.cost, scoring.freed);
         if (before >= 0) {

@@ -24,7 +24,7 @@ final class Room {
   final List<IndexedHeap> heaps = new ArrayList<>();
   /** What is taken of each tier, when last looked. */
   private final long[] used;
-  /** What a byte cost of late that something had to go for, in uses of the time; and of how many, up to a limit. */
+  /** What a byte of room cost of late, in uses of the time; and over how many times, up to a limit. */
   private final double[] paid;
   private final int[] payments;
 
@@ -78,7 +78,7 @@ final class Room {
     return Math.max(0, perByte ? key * bytes : key);
   }
 
-  /** Takes note of what a byte cost that was freed by something that went: dropped, or moved down. */
+  /** Takes note of what a byte cost that was freed. */
   void pay(int tier, double lossPerByte) {
     if (perByte && remembers) {
       payments[tier] = Math.min(payments[tier] + 1, MEMORY);
@@ -86,7 +86,7 @@ final class Room {
     }
   }
 
-  /** What a byte costs that something has to go for, of late, in uses at present; 0 before anything had to. */
+  /** What a byte of room costs on average, in uses at present; 0 before any was made. */
   double price(int tier) {
     return paid[tier];
   }

@@ -286,7 +286,7 @@ public final class UtilityPlacement implements PlacementPolicy {
       node.space.profiled(segment);
     }
     node.space.scored(segment);
-    planner.touch(node);
+    planner.placed(node, tier);
     for (var variant : segment.variants()) {
       if (variant.tier() == tier && variant.chunks() > 0) {
         table.stored(table.number(variant.encoding()), (double) variant.bytes() / variant.chunks());
@@ -331,7 +331,7 @@ public final class UtilityPlacement implements PlacementPolicy {
       Node node = nodes.get(segment);
       if (node != null) {
         planner.touch(node);
-        node.leaving = Node.NOWHERE;
+        node.yields = Node.NOWHERE;
         if (!node.reused) {
           node.reused = true;
           node.space.reused();
