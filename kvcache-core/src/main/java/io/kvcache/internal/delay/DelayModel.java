@@ -25,6 +25,8 @@ public final class DelayModel {
   private static final long TYPICAL_BYTES = 1 << 20;
   private static final long TYPICAL_TOKENS = 4096;
   private static final long STALE_AFTER = 256;
+  /** A raw line rests on raw loads alone once there were so many; till then what others took tells more of a tier. */
+  private static final long RAW_LOADS = 8;
   private static final int CALIBRATED = LineFit.SEED_OBSERVATIONS;
   private static final int GUESSED = 0;
   /** Of an encoded load's time, at least this share is transfer. */
@@ -57,14 +59,30 @@ public final class DelayModel {
    */
   public record Change(Subject subject, DelayLine line) {}
 
-  /** A load line of one encoding. */
+  /**
+   * Encodings that are loaded alike, byte for byte stored: of one codec, with or without tokens dropped. A line for
+   * each encoding would rest on few loads, of much the same size.
+   */
+  private record Family(int codec, boolean pruned) {
+    static Family of(Encoding encoding) {
+      return new Family(encoding.codec(), encoding.dropsTokens());
+    }
+  }
+
+  /** A load line of one family. */
   private static final class EncodedLine {
     final LineFit fit;
-    /** Which of the tier's loads was the last in this encoding. */
+    /** The one of the family that was loaded last, and which of the tier's loads that was. */
+    Encoding last;
     long lastLoad;
 
     EncodedLine(LineFit fit) {
       this.fit = fit;
+    }
+
+    void loaded(Encoding encoding, long load) {
+      last = encoding;
+      lastLoad = load;
     }
   }
 
@@ -72,9 +90,10 @@ public final class DelayModel {
     final String name;
     LineFit raw;
     LineFit store;
-    final Map<Encoding, EncodedLine> encoded = new LinkedHashMap<>();
+    final Map<Family, EncodedLine> encoded = new LinkedHashMap<>();
     long loads;
-    long lastRawLoad = -STALE_AFTER;
+    long lastRawLoad;
+    long rawLoads;
 
     TierLines(DelaySeeds.TierSeed seed) {
       name = seed.name();
@@ -82,9 +101,14 @@ public final class DelayModel {
       store = bytes(seed.store(), seed.measured() ? CALIBRATED : GUESSED);
     }
 
-    /** The line learned for an encoding other than raw; null when there is none of late. */
-    EncodedLine fresh(Encoding encoding) {
-      EncodedLine line = encoded.get(encoding);
+    /** Whether raw loads of late speak for themselves. */
+    boolean rawKnown() {
+      return rawLoads >= RAW_LOADS && loads - lastRawLoad < STALE_AFTER;
+    }
+
+    /** The line learned for encodings other than raw; null when there is none of late. */
+    EncodedLine fresh(Family family) {
+      EncodedLine line = encoded.get(family);
       return line != null && loads - line.lastLoad < STALE_AFTER ? line : null;
     }
   }
@@ -105,17 +129,18 @@ public final class DelayModel {
     TierLines lines = tiers.get(tier);
     lines.loads++;
     if (encoding.equals(Encoding.RAW)) {
+      lines.rawLoads = lines.loads - lines.lastRawLoad < STALE_AFTER ? lines.rawLoads + 1 : 1;
       lines.lastRawLoad = lines.loads;
       lines.raw.observe(bytes, nanos);
     } else {
-      EncodedLine line = lines.fresh(encoding);
+      EncodedLine line = lines.fresh(Family.of(encoding));
       if (line == null) {
         line = new EncodedLine(bytes(derived(tier, encoding), CALIBRATED));
-        lines.encoded.put(encoding, line);
+        lines.encoded.put(Family.of(encoding), line);
       }
-      line.lastLoad = lines.loads;
+      line.loaded(encoding, lines.loads);
       line.fit.observe(bytes, nanos);
-      if (lines.loads - lines.lastRawLoad >= STALE_AFTER) {
+      if (!lines.rawKnown()) {
         double decoding = decodeSecondsPerByte(encoding.codec(), tier) * bytes * 1e9;
         lines.raw.observe(bytes, Math.round(Math.max(nanos - decoding, nanos * LEAST_TRANSFER)));
       }
@@ -185,10 +210,8 @@ public final class DelayModel {
     for (TierLines tier : tiers) {
       saved.add(new SavedLine(SavedLine.Kind.LOAD, tier.name, Encoding.RAW, tier.raw.state()));
       saved.add(new SavedLine(SavedLine.Kind.STORE, tier.name, Encoding.RAW, tier.store.state()));
-      tier.encoded.keySet().stream().filter(encoding -> tier.fresh(encoding) != null).forEach(
-          encoding -> saved.add(
-              new SavedLine(SavedLine.Kind.LOAD, tier.name, encoding,
-                  tier.encoded.get(encoding).fit.state())));
+      tier.encoded.keySet().stream().map(tier::fresh).filter(Objects::nonNull).forEach(
+          line -> saved.add(new SavedLine(SavedLine.Kind.LOAD, tier.name, line.last, line.fit.state())));
     }
     saved.add(new SavedLine(SavedLine.Kind.RECOMPUTE, "", Encoding.RAW, recompute.state()));
     return SavedLine.encode(saved);
@@ -219,10 +242,11 @@ public final class DelayModel {
         } else if (saved.encoding().equals(Encoding.RAW)) {
           tier.raw = fit;
           tier.lastRawLoad = tier.loads;
+          tier.rawLoads = RAW_LOADS;
         } else {
           EncodedLine line = new EncodedLine(fit);
-          line.lastLoad = tier.loads;
-          tier.encoded.put(saved.encoding(), line);
+          line.loaded(saved.encoding(), tier.loads);
+          tier.encoded.put(Family.of(saved.encoding()), line);
         }
       }
     }
@@ -242,7 +266,7 @@ public final class DelayModel {
     return switch (subject) {
       case Subject.Load(int tier, Encoding encoding) -> {
         TierLines lines = tiers.get(tier);
-        EncodedLine line = lines.fresh(encoding);
+        EncodedLine line = lines.fresh(Family.of(encoding));
         yield encoding.equals(Encoding.RAW) ? lines.raw.line()
             : line != null ? line.fit.line() : derived(tier, encoding);
       }
@@ -268,12 +292,12 @@ public final class DelayModel {
     long most = 0;
     for (int i = 0; i < tiers.size(); i++) {
       TierLines tier = tiers.get(i);
-      if (i == except || tier.loads - tier.lastRawLoad >= STALE_AFTER) {
+      if (i == except || !tier.rawKnown()) {
         continue;
       }
-      for (Encoding encoding : tier.encoded.keySet()) {
-        EncodedLine line = tier.fresh(encoding);
-        if (encoding.codec() == codec && line != null && line.fit.observations() > most) {
+      for (Family family : tier.encoded.keySet()) {
+        EncodedLine line = tier.fresh(family);
+        if (family.codec() == codec && line != null && line.fit.observations() > most) {
           most = line.fit.observations();
           seconds = Math.max(0, line.fit.line().secondsPerUnit() - tier.raw.line().secondsPerUnit());
         }

@@ -97,6 +97,29 @@ class DelayModelTest {
         "raw loads of late speak for themselves");
   }
 
+  /** Goal: a tier that calibration took for fast by the byte is put right by whatever is loaded, and not by a few. */
+  @Test
+  void fewRawLoadsDoNotHideWhatOthersTake() {
+    DelayModel model = model("dram", "ssd");
+    loads(model, 1, Encoding.RAW, 1, 1);
+    loads(model, 1, INT4, 42, 20);
+    loads(model, 1, HALF, 42, 20);
+    assertEquals(40, nanosPerByte(model.load(1, Encoding.RAW)), 4);
+  }
+
+  /** Goal: encodings of one codec share what was learned, so that few loads of each suffice. */
+  @Test
+  void encodingsOfOneCodecShareALine() {
+    DelayModel model = model("dram");
+    for (int percent = 10; percent < 50; percent++) {
+      model.observeLoad(0, INT4.keeping(DropMethod.KNORM, percent), (long) percent << 16,
+          (long) (30.0 * (percent << 16)));
+    }
+    assertEquals(30, nanosPerByte(model.load(0, INT4.keeping(DropMethod.H2O, 90))), 2);
+    assertEquals(28, nanosPerByte(model.load(0, Encoding.of(8))), 2,
+        "another codec, which takes no time to decode");
+  }
+
   @Test
   void anEncodingNotSeenForLongFollowsTheTier() {
     DelayModel model = model("ssd");
