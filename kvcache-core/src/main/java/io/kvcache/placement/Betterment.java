@@ -4,8 +4,11 @@ import io.kvcache.spi.Move;
 import io.kvcache.spi.Placement;
 import io.kvcache.spi.SegmentView;
 import io.kvcache.spi.VariantClass;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.EnumSet;
+import java.util.Iterator;
 import java.util.List;
 
 /**
@@ -16,6 +19,8 @@ import java.util.List;
  */
 final class Betterment {
   private static final int NONE = -1;
+  /** Segments remembered that had to make room. */
+  private static final int MOST_DISPLACED = 64;
 
   private final EncodingTable table;
   private final Delays delays;
@@ -26,6 +31,7 @@ final class Betterment {
   private final double writeCost;
   private final double margin;
 
+  private final Deque<Node> displaced = new ArrayDeque<>();
   private int toTier;
   private int encoding;
   private double best;
@@ -63,6 +69,45 @@ final class Betterment {
       }
     }
     return toTier == NONE ? List.of() : moves();
+  }
+
+  /** Remembers a segment that had to make room where it was. */
+  void remember(Node node) {
+    displaced.remove(node);
+    displaced.addLast(node);
+    if (displaced.size() > MOST_DISPLACED) {
+      displaced.removeFirst();
+    }
+  }
+
+  /**
+   * What to do for one that had to make room, now that there is some: what is new comes in larger than it stays, and what
+   * went for it would be back only after its next use. One at a time; its arrival is the occasion for the next.
+   */
+  List<Move> ofDisplaced(long nowNanos) {
+    room.look();
+    if (displaced.isEmpty() || room.full(0, 0)) {
+      return List.of();
+    }
+    Node most = null;
+    List<Move> moves = List.of();
+    double gain = 0;
+    for (Iterator<Node> each = displaced.iterator(); each.hasNext();) {
+      Node node = each.next();
+      if (node.gone || Standing.fastest(node.segment) <= 0) {
+        each.remove();
+      } else if (!node.segment.busy()) {
+        List<Move> found = of(node, nowNanos);
+        if (!found.isEmpty() && best > gain && toTier < scoring.standing.slowest()
+            && !room.full(toTier, node.segment.chunks() * scoring.standing.chunkBytes(encoding))) {
+          most = node;
+          moves = found;
+          gain = best;
+        }
+      }
+    }
+    displaced.remove(most);
+    return moves;
   }
 
   private void consider(int tier, int as, double frequency, long nowNanos) {

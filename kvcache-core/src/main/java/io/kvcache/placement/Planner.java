@@ -46,12 +46,16 @@ final class Planner {
     }
   }
 
-  /** Something of a segment left a tier: when that was planned, and was all, the room was paid for. */
-  void left(Node node, int tier) {
-    if (node != null && !node.yieldsInPlace && node.segment.chunksIn(tier) == 0) {
-      pay(node, tier);
-    }
+  /**
+   * Something of a segment left a tier: when that was planned, and was all, the room was paid for.
+   *
+   * @return whether it made room by going
+   */
+  boolean left(Node node, int tier) {
+    boolean planned =
+        node != null && !node.yieldsInPlace && node.segment.chunksIn(tier) == 0 && pay(node, tier);
     touch(node);
+    return planned;
   }
 
   /** Something of a segment came into a tier: when it was to be compressed there, the room was paid for. */
@@ -62,11 +66,13 @@ final class Planner {
     touch(node);
   }
 
-  private void pay(Node node, int tier) {
-    if (node.yields == tier) {
+  private boolean pay(Node node, int tier) {
+    boolean due = node.yields == tier;
+    if (due) {
       room.pay(tier, node.yieldsFor);
       node.yields = Node.NOWHERE;
     }
+    return due;
   }
 
   /** Forgets a segment that is no more. */

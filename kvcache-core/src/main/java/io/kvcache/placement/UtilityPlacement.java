@@ -254,7 +254,9 @@ public final class UtilityPlacement implements PlacementPolicy {
     return switch (event) {
       case PlacementEvent.Placed(SegmentView segment, int tier) -> placed(segment, tier, nowNanos);
       case PlacementEvent.Left(SegmentView segment, int tier) -> {
-        planner.left(nodes.get(segment), tier);
+        if (planner.left(nodes.get(segment), tier)) {
+          betterment.remember(nodes.get(segment));
+        }
         yield List.of();
       }
       case PlacementEvent.Split(SegmentView upper, SegmentView lower) -> split(upper, lower);
@@ -292,7 +294,9 @@ public final class UtilityPlacement implements PlacementPolicy {
         table.stored(table.number(variant.encoding()), (double) variant.bytes() / variant.chunks());
       }
     }
-    return betterment.ofNew(node, tier, nowNanos);
+    List<Move> moves = betterment.ofNew(node, tier, nowNanos);
+    boolean whole = segment.chunksIn(tier) == segment.chunks();
+    return moves.isEmpty() && whole ? betterment.ofDisplaced(nowNanos) : moves;
   }
 
   private Node add(SegmentView segment) {

@@ -23,6 +23,7 @@ import io.kvcache.spi.PlacementEvent.Split;
 import io.kvcache.spi.PlacementEvent.StoreDelay;
 import io.kvcache.spi.PlacementPolicy.CacheInfo;
 import io.kvcache.spi.PlacementPolicy.Option;
+import io.kvcache.spi.SegmentView;
 import io.kvcache.spi.VariantClass;
 import io.kvcache.testkit.FakeCodings;
 import io.kvcache.testkit.FakeSegment;
@@ -313,6 +314,44 @@ class UtilityPlacementTest extends UtilityFixture {
         policy.on(new Hit(segment.path()), now));
     policy.on(new StoreDelay(0, new DelayLine(1, 0)), now);
     assertTrue(policy.on(new Hit(segment.path()), now).isEmpty(), "writing takes longer than it saves");
+  }
+
+  /** Goal: what had to go for something large comes back once that has become small, best first, before it is used. */
+  @Test
+  void whatMadeRoomComesBackWhenThereIsSome() {
+    start(choice(), 1000, ALL);
+    List<FakeSegment> hot = new ArrayList<>();
+    for (int frequency : new int[] {10, 30, 20, 1}) {
+      FakeSegment segment = store(null, 2, 0);
+      segment.setFrequency(frequency);
+      segment.use(now);
+      hot.add(segment);
+    }
+    store(null, 2, 0).setFrequency(1000);
+    for (Move move : policy.plan(0, 800, now)) {
+      FakeSegment segment = (FakeSegment) move.segment();
+      assertEquals(new Transfer(segment, 0, new Placement(1, Encoding.RAW), false), move);
+      segment.place(1);
+      segment.leave(0);
+      policy.on(new Left(segment, 0), now);
+    }
+    FakeSegment large = store(null, 8, 0);
+    large.leave(0);
+    policy.on(new Left(large, 0), now);
+    policy.on(new Gone(large), now);
+    List<SegmentView> back = new ArrayList<>();
+    FakeSegment small = new FakeSegment(nextId++, null, 1, 100);
+    small.place(0);
+    stored.add(small);
+    List<Move> moves = policy.on(new Placed(small, 0), now);
+    while (!moves.isEmpty()) {
+      Transfer move = (Transfer) moves.getFirst();
+      back.add(move.segment());
+      ((FakeSegment) move.segment()).place(0);
+      moves = policy.on(new Placed(move.segment(), 0), now);
+    }
+    assertEquals(List.of(hot.get(1), hot.get(2), hot.get(0)), back,
+        "what was used once has not shown that it will be");
   }
 
   @Test
