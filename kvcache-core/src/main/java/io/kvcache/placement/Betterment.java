@@ -81,8 +81,8 @@ final class Betterment {
   }
 
   /**
-   * What to do for one that had to make room, now that there is some: what is new comes in larger than it stays, and what
-   * went for it would be back only after its next use. One at a time; its arrival is the occasion for the next.
+   * What to do for one that had to make room, now that there is some: what is new comes in larger than it stays, and
+   * what went for it would be back only after its next use. One at a time; its arrival is the occasion for the next.
    */
   List<Move> ofDisplaced(long nowNanos) {
     room.look();
