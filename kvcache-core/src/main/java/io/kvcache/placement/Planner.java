@@ -19,6 +19,8 @@ import java.util.Set;
 final class Planner {
   /** Scores for each operation; beyond, after delays changed, the order is taken as it is. */
   private static final int RESCORES = 32;
+  /** Scores for what room costs, each time it is asked: it gets truer from one to the next. */
+  private static final int REFRESHES = 2;
   /** A key is as good as the least when it exceeds it by no more: prices are no better known than that. */
   private static final double SLACK = 0.05;
 
@@ -103,7 +105,7 @@ final class Planner {
   private void refreshTop(int tier, long nowNanos) {
     IndexedHeap heap = room.heaps.get(tier);
     Node top = null;
-    for (int rescores = RESCORES; rescores > 0 && heap.top() != top; rescores--) {
+    for (int rescores = REFRESHES; rescores > 0 && heap.top() != top; rescores--) {
       top = heap.top();
       score(top, tier, nowNanos, null);
       heap.put(top, scoring.key);
