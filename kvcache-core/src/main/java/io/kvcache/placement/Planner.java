@@ -29,6 +29,8 @@ final class Planner {
   private final Uses uses;
   private final EncodingTable table;
   private final List<Node> waiting = new ArrayList<>();
+  /** The tier whose top was scored again last. */
+  private int refreshed;
 
   /** An operation planned, which a harder one on the same segment replaces. */
   private record Planned(Node node, List<Move> moves, double cost, double freed) {}
@@ -96,12 +98,14 @@ final class Planner {
       }
     }
     waiting.clear();
-    for (int tier = 0; tier < room.tiers(); tier++) {
-      refreshTop(tier, nowNanos);
-    }
+    refreshed = (refreshed + 1) % room.tiers();
+    refreshTop(refreshed, nowNanos);
   }
 
-  /** What room costs is the key on top of a heap, which went stale with delays, quality and room below. */
+  /**
+   * What room costs is the key on top of a heap, which went stale with delays, quality and room below. One tier at a
+   * time: all of them, at each decision, took as long as the decision.
+   */
   private void refreshTop(int tier, long nowNanos) {
     IndexedHeap heap = room.heaps.get(tier);
     Node top = null;
