@@ -5,30 +5,26 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.kvcache.AcquireOptions;
-import io.kvcache.ChunkKey;
 import io.kvcache.Encoding;
-import io.kvcache.Fidelity;
 import io.kvcache.KvCache;
 import io.kvcache.KvLease;
 import io.kvcache.KvShape;
-import io.kvcache.spi.Compressor;
 import io.kvcache.spi.Deadline;
 import io.kvcache.spi.EntryId;
-import io.kvcache.spi.MalformedDataException;
 import io.kvcache.spi.Move;
 import io.kvcache.spi.Placement;
 import io.kvcache.spi.PlacementEvent;
-import io.kvcache.spi.PlacementPolicy;
 import io.kvcache.spi.ReadResult;
 import io.kvcache.spi.SegmentView;
 import io.kvcache.spi.TierTrait;
+import io.kvcache.testkit.ForwardingCompressor;
+import io.kvcache.testkit.ForwardingPolicy;
 import io.kvcache.testkit.ForwardingTier;
 import io.kvcache.testkit.MemoryTier;
 import io.kvcache.testkit.TestPrompt;
 import io.kvcache.testkit.TruncatingCompressor;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
-import java.util.Optional;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 
@@ -73,7 +69,8 @@ class PluginFailureTest extends EngineTest {
   /** Goal: a lease lets go of everything though the policy fails when told what was observed. */
   @Test
   void policyThatThrowsLeavesNothingLeased() {
-    FailingPolicy policy = new FailingPolicy();
+    Scripted told = new Scripted();
+    FailingPolicy policy = new FailingPolicy(told);
     KvCache cache = openStill(policy, new ForwardingTier(tier("ssd", DISK, 8)) {
       @Override
       public ReadResult read(EntryId id, int part, MemorySegment target, Deadline deadline) {
@@ -83,7 +80,7 @@ class PluginFailureTest extends EngineTest {
     });
     TestPrompt prompt = prompt(1, 1);
     prompt.store(cache);
-    SegmentView segment = policy.inner.segments.iterator().next();
+    SegmentView segment = told.segments.iterator().next();
     for (int load = 0; load < 40; load++) {
       KvLease lease = prompt.acquire(cache, AcquireOptions.exact());
       prompt.read(lease);
@@ -96,27 +93,12 @@ class PluginFailureTest extends EngineTest {
     assertTrue(cache.stats().pluginFailures() > 0, "it was never told");
   }
 
-  private static final class FailingPolicy implements PlacementPolicy {
-    private final Scripted inner = new Scripted();
+  private static final class FailingPolicy extends ForwardingPolicy {
     private boolean fails;
 
-    FailingPolicy() {
+    FailingPolicy(Scripted inner) {
+      super(inner);
       inner.weighsDelays = true;
-    }
-
-    @Override
-    public void start(CacheInfo cache) {
-      inner.start(cache);
-    }
-
-    @Override
-    public boolean weighsDelays() {
-      return true;
-    }
-
-    @Override
-    public Optional<Placement> admit(ChunkKey root, SegmentView parent, int chunks, long nowNanos) {
-      return inner.admit(root, parent, chunks, nowNanos);
     }
 
     @Override
@@ -124,58 +106,16 @@ class PluginFailureTest extends EngineTest {
       if (fails) {
         throw new IllegalStateException("injected");
       }
-      return inner.on(event, nowNanos);
-    }
-
-    @Override
-    public List<Move> plan(int tier, long bytes, long nowNanos) {
-      return inner.plan(tier, bytes, nowNanos);
-    }
-
-    @Override
-    public Encoding persistAs(SegmentView segment, int tier) {
-      return inner.persistAs(segment, tier);
+      return super.on(event, nowNanos);
     }
   }
 
   /** Encodes so many halves and throws from then on. */
-  private static final class Failing implements Compressor {
-    private final Compressor inner = TruncatingCompressor.coarse();
+  private static final class Failing extends ForwardingCompressor {
     private int callsLeft = Integer.MAX_VALUE;
 
-    @Override
-    public int codec() {
-      return inner.codec();
-    }
-
-    @Override
-    public String name() {
-      return inner.name();
-    }
-
-    @Override
-    public int parameters() {
-      return inner.parameters();
-    }
-
-    @Override
-    public Fidelity fidelity() {
-      return inner.fidelity();
-    }
-
-    @Override
-    public double nominalQuality() {
-      return inner.nominalQuality();
-    }
-
-    @Override
-    public boolean supports(KvShape shape) {
-      return inner.supports(shape);
-    }
-
-    @Override
-    public long maxStoredBytes(KvShape shape) {
-      return inner.maxStoredBytes(shape);
+    Failing() {
+      super(TruncatingCompressor.coarse());
     }
 
     @Override
@@ -183,13 +123,7 @@ class PluginFailureTest extends EngineTest {
       if (callsLeft-- <= 0) {
         throw new IllegalStateException("injected");
       }
-      return inner.compress(shape, source, target);
-    }
-
-    @Override
-    public void decompress(KvShape shape, int parameters, MemorySegment stored, MemorySegment target)
-        throws MalformedDataException {
-      inner.decompress(shape, parameters, stored, target);
+      return super.compress(shape, source, target);
     }
   }
 }

@@ -6,17 +6,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
-import io.kvcache.Fidelity;
 import io.kvcache.KvCache;
 import io.kvcache.KvControl.Profiling;
 import io.kvcache.KvShape;
 import io.kvcache.QualityProbe;
 import io.kvcache.internal.frame.EntryNote;
 import io.kvcache.spi.CacheRuntime;
-import io.kvcache.spi.Compressor;
 import io.kvcache.spi.Deadline;
 import io.kvcache.spi.EntryId;
-import io.kvcache.spi.MalformedDataException;
 import io.kvcache.spi.Move;
 import io.kvcache.spi.Placement;
 import io.kvcache.spi.ReadResult;
@@ -26,6 +23,7 @@ import io.kvcache.spi.TierEntry;
 import io.kvcache.testkit.BlockingTier;
 import io.kvcache.testkit.FaultyTier;
 import io.kvcache.testkit.FaultyTier.Fault;
+import io.kvcache.testkit.ForwardingCompressor;
 import io.kvcache.testkit.ForwardingTier;
 import io.kvcache.testkit.MemoryTier;
 import io.kvcache.testkit.TestPrompt;
@@ -58,10 +56,13 @@ class ProfileTroubleTest extends EngineTest {
   private static final Duration LONG = Duration.ofHours(1);
 
   /** Truncates, counting calls, or throws. */
-  private static final class OddCompressor implements Compressor {
-    private final Compressor truncating = new TruncatingCompressor();
+  private static final class OddCompressor extends ForwardingCompressor {
     private final AtomicInteger calls = new AtomicInteger();
     private volatile boolean fails;
+
+    OddCompressor() {
+      super(new TruncatingCompressor());
+    }
 
     @Override
     public int codec() {
@@ -74,43 +75,12 @@ class ProfileTroubleTest extends EngineTest {
     }
 
     @Override
-    public int parameters() {
-      return truncating.parameters();
-    }
-
-    @Override
-    public Fidelity fidelity() {
-      return truncating.fidelity();
-    }
-
-    @Override
-    public double nominalQuality() {
-      return truncating.nominalQuality();
-    }
-
-    @Override
-    public boolean supports(KvShape shape) {
-      return true;
-    }
-
-    @Override
-    public long maxStoredBytes(KvShape shape) {
-      return truncating.maxStoredBytes(shape);
-    }
-
-    @Override
     public long compress(KvShape shape, MemorySegment source, MemorySegment target) {
       calls.incrementAndGet();
       if (fails) {
         throw new IllegalStateException("cannot compress");
       }
-      return truncating.compress(shape, source, target);
-    }
-
-    @Override
-    public void decompress(KvShape shape, int parameters, MemorySegment stored, MemorySegment target)
-        throws MalformedDataException {
-      truncating.decompress(shape, parameters, stored, target);
+      return super.compress(shape, source, target);
     }
   }
 

@@ -2,12 +2,11 @@ package io.kvcache.simulation;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.kvcache.Fidelity;
 import io.kvcache.KvShape;
-import io.kvcache.spi.Compressor;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.MalformedDataException;
 import io.kvcache.spi.Tier;
+import io.kvcache.testkit.ForwardingCompressor;
 import io.kvcache.testkit.ForwardingTier;
 import io.kvcache.testkit.TrailingZerosCompressor;
 import java.lang.foreign.MemorySegment;
@@ -98,53 +97,15 @@ class SimulationControlTest {
     }
   }
 
-  private static final class WrongDecoder implements Compressor {
-    private final Compressor right = new TrailingZerosCompressor();
-
-    @Override
-    public int codec() {
-      return right.codec();
-    }
-
-    @Override
-    public String name() {
-      return right.name();
-    }
-
-    @Override
-    public int parameters() {
-      return right.parameters();
-    }
-
-    @Override
-    public Fidelity fidelity() {
-      return right.fidelity();
-    }
-
-    @Override
-    public double nominalQuality() {
-      return right.nominalQuality();
-    }
-
-    @Override
-    public boolean supports(KvShape shape) {
-      return right.supports(shape);
-    }
-
-    @Override
-    public long maxStoredBytes(KvShape shape) {
-      return right.maxStoredBytes(shape);
-    }
-
-    @Override
-    public long compress(KvShape shape, MemorySegment source, MemorySegment target) {
-      return right.compress(shape, source, target);
+  private static final class WrongDecoder extends ForwardingCompressor {
+    WrongDecoder() {
+      super(new TrailingZerosCompressor());
     }
 
     @Override
     public void decompress(KvShape shape, int parameters, MemorySegment stored, MemorySegment target)
         throws MalformedDataException {
-      right.decompress(shape, parameters, stored, target);
+      super.decompress(shape, parameters, stored, target);
       byte last = target.get(ValueLayout.JAVA_BYTE, target.byteSize() - 1);
       target.set(ValueLayout.JAVA_BYTE, target.byteSize() - 1, (byte) (last ^ 1));
     }

@@ -1,7 +1,6 @@
 package io.kvcache.testkit;
 
 import io.kvcache.ChunkKey;
-import io.kvcache.Encoding;
 import io.kvcache.spi.Move;
 import io.kvcache.spi.Placement;
 import io.kvcache.spi.PlacementEvent;
@@ -16,15 +15,14 @@ import java.util.Set;
  * A policy that checks both sides: that the cache tells it of a sound prefix tree, and that the policy it
  * wraps plans nothing it must not. Throws {@link AssertionError} into the cache otherwise.
  */
-public final class CheckedPolicy implements PlacementPolicy {
-  private final PlacementPolicy inner;
+public final class CheckedPolicy extends ForwardingPolicy {
   private final Set<SegmentView> stored = new HashSet<>();
   private final Set<Long> gone = new HashSet<>();
   private List<TierInfo> tiers = List.of();
 
   /** Checks what goes in and out of {@code inner}. */
   public CheckedPolicy(PlacementPolicy inner) {
-    this.inner = inner;
+    super(inner);
   }
 
   /** Segments that were stored and are not gone. */
@@ -40,29 +38,19 @@ public final class CheckedPolicy implements PlacementPolicy {
   @Override
   public void start(CacheInfo cache) {
     tiers = List.copyOf(cache.tiers());
-    inner.start(cache);
-  }
-
-  @Override
-  public List<Encoding> candidates() {
-    return inner.candidates();
-  }
-
-  @Override
-  public boolean weighsDelays() {
-    return inner.weighsDelays();
+    super.start(cache);
   }
 
   @Override
   public Verdict explain(SegmentView segment, long nowNanos) {
     requireSound(segment);
-    return inner.explain(segment, nowNanos);
+    return super.explain(segment, nowNanos);
   }
 
   @Override
   public Optional<Placement> admit(ChunkKey root, SegmentView parent, int chunks, long nowNanos) {
     require(chunks >= 1, chunks + " chunks to admit");
-    return inner.admit(root, parent, chunks, nowNanos);
+    return super.admit(root, parent, chunks, nowNanos);
   }
 
   @Override
@@ -87,7 +75,7 @@ public final class CheckedPolicy implements PlacementPolicy {
       case PlacementEvent.RecomputeDelay ignored -> {
       }
     }
-    List<Move> wishes = inner.on(event, nowNanos);
+    List<Move> wishes = super.on(event, nowNanos);
     wishes.forEach(this::requireSensible);
     return wishes;
   }
@@ -117,7 +105,7 @@ public final class CheckedPolicy implements PlacementPolicy {
   @Override
   public List<Move> plan(int tier, long bytes, long nowNanos) {
     require(bytes >= 1, bytes + " bytes to free");
-    List<Move> moves = inner.plan(tier, bytes, nowNanos);
+    List<Move> moves = super.plan(tier, bytes, nowNanos);
     for (Move move : moves) {
       requireSensible(move);
       require(!move.segment().busy(), text(move.segment()) + " is busy and must not be moved");
@@ -154,11 +142,6 @@ public final class CheckedPolicy implements PlacementPolicy {
           && there > 0 == segment.bytesIn(tier) > 0,
           text(segment) + " has " + there + " chunks in tier " + tier);
     }
-  }
-
-  @Override
-  public Encoding persistAs(SegmentView segment, int tier) {
-    return inner.persistAs(segment, tier);
   }
 
   private static String text(SegmentView segment) {
