@@ -5,6 +5,7 @@ import io.kvcache.bench.demo.KvSampleCommand;
 import io.kvcache.bench.limits.LimitsCommand;
 import io.kvcache.bench.limits.SsdCommand;
 import io.kvcache.bench.local.IndexMemoryCommand;
+import io.kvcache.bench.local.LookupLoadCommand;
 import io.kvcache.bench.placement.PlacementStudyCommand;
 import io.kvcache.bench.quality.SensitivityCommand;
 import java.io.IOException;
@@ -26,7 +27,7 @@ import picocli.CommandLine.ParameterException;
     synopsisSubcommandLabel = "COMMAND",
     subcommands = {DemoCommand.class, LimitsCommand.class, PrefillCommand.class, JmhCommand.class,
       KvSampleCommand.class, SensitivityCommand.class, PlacementStudyCommand.class, IndexMemoryCommand.class,
-      SsdCommand.class})
+      SsdCommand.class, LookupLoadCommand.class})
 public final class Main {
   private Main() {}
 
