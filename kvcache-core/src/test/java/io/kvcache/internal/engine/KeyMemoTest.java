@@ -38,7 +38,7 @@ class KeyMemoTest {
     for (int number = 0; number < 100; number++) {
       computed(memo, prompt(number));
       computed(memo, prompt(0));
-      assertTrue(memo.tokens() <= 4 << 20, memo.tokens() + " tokens");
+      assertTrue(memo.bytes() <= 12 << 20, memo.bytes() + " bytes");
     }
     assertTrue(known(memo, 0) > 1, "used all the time");
     assertTrue(known(memo, 99) > 1, "used last");
