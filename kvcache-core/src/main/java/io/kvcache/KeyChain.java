@@ -63,12 +63,13 @@ public final class KeyChain {
   }
 
   /**
-   * As {@link #of(ChunkKey, int, Tokens)}, taking over what other chains have computed: comparing tokens is several times
-   * as fast as hashing them.
+   * As {@link #of(ChunkKey, int, Tokens)}, taking over what other chains have computed: comparing tokens is several
+   * times as fast as hashing them.
    *
    * @param earlier a chain that has this key among its {@link #landmarks}, or null; what it knows is checked
    */
-  public static KeyChain of(ChunkKey root, int chunkTokens, Tokens tokens, Function<ChunkKey, KeyChain> earlier) {
+  public static KeyChain of(ChunkKey root, int chunkTokens, Tokens tokens,
+      Function<ChunkKey, KeyChain> earlier) {
     return new KeyChain(root, chunkTokens, tokens, earlier);
   }
 

@@ -52,7 +52,8 @@ final class DramRecord {
    * @param packing where the record lies, and then the parts
    * @param runs first pages
    */
-  static void write(MemorySegment record, EntryId id, byte[] note, long[] partBytes, Packing packing, int[] runs) {
+  static void write(MemorySegment record, EntryId id, byte[] note, long[] partBytes, Packing packing,
+      int[] runs) {
     id.key().write(record, 0);
     record.set(ValueLayout.JAVA_BYTE, CLASS, (byte) id.variantClass().ordinal());
     record.set(ValueLayout.JAVA_INT, PARTS, partBytes.length);
@@ -86,7 +87,8 @@ final class DramRecord {
 
   /** A copy of the note; nobody may replace it meanwhile. */
   static byte[] note(MemorySegment record) {
-    return record.asSlice(NOTE, record.get(ValueLayout.JAVA_SHORT, NOTE_LENGTH)).toArray(ValueLayout.JAVA_BYTE);
+    return record.asSlice(NOTE, record.get(ValueLayout.JAVA_SHORT, NOTE_LENGTH))
+        .toArray(ValueLayout.JAVA_BYTE);
   }
 
   /** Replaces the note. */

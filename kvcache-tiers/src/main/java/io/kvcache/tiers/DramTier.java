@@ -140,7 +140,8 @@ public final class DramTier implements Tier {
       return new ReadResult.Missing();
     }
     try {
-      if (part < 0 || part >= DramRecord.parts(record) || target.byteSize() < DramRecord.partBytes(record, part)) {
+      if (part < 0 || part >= DramRecord.parts(record)
+          || target.byteSize() < DramRecord.partBytes(record, part)) {
         return new ReadResult.Missing();
       }
       MemorySegment stored = part(record, part);
@@ -368,7 +369,8 @@ public final class DramTier implements Tier {
       }
       claimedPages.addAndGet(-packing.pages());
       fit(partBytes);
-      DramRecord.write(pages.memory(runs[0], 0, DramRecord.bytes(partBytes.length)), id, note, partBytes, packing, runs);
+      DramRecord.write(pages.memory(runs[0], 0, DramRecord.bytes(partBytes.length)), id, note, partBytes,
+          packing, runs);
       MemorySegment older = index.put(id, runs[0]);
       if (older != null) {
         release(older);

@@ -79,7 +79,8 @@ final class FreeRuns {
     int best = Slabs.NONE;
     int least = Integer.MAX_VALUE;
     int tried = 0;
-    for (int run = head; run != Slabs.NONE && tried < MOST_TRIED && least > pages; run = slabs.behind(run), tried++) {
+    for (int run = head; run != Slabs.NONE && tried < MOST_TRIED && least > pages;
+        run = slabs.behind(run), tried++) {
       int length = PageAllocator.length(slabs.tag(run));
       if (length >= pages && length < least) {
         best = run;

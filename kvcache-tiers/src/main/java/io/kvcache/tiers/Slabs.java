@@ -53,7 +53,8 @@ final class Slabs {
     }
     Slab slab;
     try {
-      slab = new Slab(arena.allocate((long) pages * TAKEN_BYTES, PAGE_BYTES), known.length << NUMBERS_SHIFT, pages);
+      slab = new Slab(arena.allocate((long) pages * TAKEN_BYTES, PAGE_BYTES), known.length << NUMBERS_SHIFT,
+          pages);
     } catch (OutOfMemoryError refused) {
       return NONE;
     }

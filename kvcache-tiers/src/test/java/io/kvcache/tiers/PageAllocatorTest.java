@@ -204,9 +204,9 @@ class PageAllocatorTest {
     double mixed = waste(random -> (long) (40_000 * Math.exp(2.5 * random.nextDouble())));
     double compressed = waste(random -> random.nextInt(5) == 0 ? 4096 : MIB / 4 + random.nextLong(MIB / 2));
     double layout = waste(random -> random.nextInt(5) == 0 ? 6000 : MIB);
-    assertTrue(mixed <= 0.15, "mixed sizes waste " + mixed);
-    assertTrue(compressed <= 0.15, "compressed parts waste " + compressed);
-    assertTrue(layout <= 0.15, "parts of one layout waste " + layout);
+    assertTrue(mixed <= 0.10, "mixed sizes waste " + mixed);
+    assertTrue(compressed <= 0.10, "compressed parts waste " + compressed);
+    assertTrue(layout <= 0.10, "parts of one layout waste " + layout);
   }
 
   /** Mean share of a full pool that holds no payload, over the second half of the run. */

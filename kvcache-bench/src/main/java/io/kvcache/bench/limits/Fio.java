@@ -8,8 +8,8 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 
 /**
- * The disk as {@code fio} sees it: direct I/O of whole blocks in the order of a file that is written first, some of them
- * in flight.
+ * The disk as {@code fio} sees it: direct I/O of whole blocks in the order of a file that is written first, some of
+ * them in flight.
  */
 final class Fio {
   private static final long MOST_SECONDS = 120;
@@ -20,8 +20,7 @@ final class Fio {
 
   /** What is done with the file. */
   enum Operation {
-    READ,
-    WRITE;
+    READ, WRITE;
 
     private String option() {
       return this == READ ? "read" : "write";
@@ -45,11 +44,13 @@ final class Fio {
   }
 
   private double run(Operation operation, long block, int depth, List<String> more) throws IOException {
-    ProcessBuilder command = new ProcessBuilder("fio", "--name=limit", "--filename=" + file, "--size=" + bytes,
-        "--rw=" + operation.option(), "--bs=" + block, "--iodepth=" + depth, "--direct=1", "--ioengine=libaio",
-        "--end_fsync=1", "--output-format=json");
+    ProcessBuilder command =
+        new ProcessBuilder("fio", "--name=limit", "--filename=" + file, "--size=" + bytes,
+            "--rw=" + operation.option(), "--bs=" + block, "--iodepth=" + depth, "--direct=1",
+            "--ioengine=libaio",
+            "--end_fsync=1", "--output-format=json");
     command.command().addAll(more);
-    Process process = command.redirectError(ProcessBuilder.Redirect.DISCARD).start();
+    Process process = start(command);
     try {
       JsonNode job = new ObjectMapper().readTree(process.getInputStream()).path("jobs").path(0);
       if (!process.waitFor(MOST_SECONDS, TimeUnit.SECONDS) || process.exitValue() != 0) {
@@ -61,6 +62,14 @@ final class Fio {
       throw new IOException("interrupted", e);
     } finally {
       process.destroyForcibly();
+    }
+  }
+
+  private static Process start(ProcessBuilder command) throws IOException {
+    try {
+      return command.redirectError(ProcessBuilder.Redirect.DISCARD).start();
+    } catch (IOException e) {
+      throw new IOException("cannot run fio, which Debian has in a package of that name", e);
     }
   }
 }

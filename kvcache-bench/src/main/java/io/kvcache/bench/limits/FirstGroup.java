@@ -42,7 +42,8 @@ final class FirstGroup implements AutoCloseable {
     Data.fill(keys);
     Data.fill(values);
     cache = KvCache.builder(layout)
-        .tier(SsdTier.builder(directory, bytes + bytes / 4 + (64L << 20)).freeSpaceFloorBytes(0).open()).open();
+        .tier(SsdTier.builder(directory, bytes + bytes / 4 + (64L << 20)).freeSpaceFloorBytes(0).open())
+        .open();
     for (int chunk = 1; chunk <= chunks; chunk++) {
       store(Tokens.of(Arrays.copyOf(prompt, chunk * layout.chunkTokens())));
     }
@@ -76,7 +77,8 @@ final class FirstGroup implements AutoCloseable {
   double secondsTo(int layers) throws IOException {
     long start = System.nanoTime();
     Tokens tokens = Tokens.of(prompt);
-    try (KvLease lease = cache.acquire(namespace, tokens, AcquireOptions.exact().deadline(Duration.ofHours(1)))) {
+    try (KvLease lease =
+        cache.acquire(namespace, tokens, AcquireOptions.exact().deadline(Duration.ofHours(1)))) {
       for (int layer = 0; layer < layers; layer++) {
         lease.read(layer, keys, values);
       }

@@ -27,6 +27,7 @@ public final class SsdCommand implements Callable<Integer> {
   private static final int MOST_ROUNDS = 100;
   private static final int[] READ_MIB = {1, 2, 4, 8};
   private static final int[] DEPTHS = {1, 2};
+  private static final int[] WRITE_DEPTHS = {1, 2, 4};
   private static final int WRITE_PARTS = 32;
 
   @Spec
@@ -121,26 +122,29 @@ public final class SsdCommand implements Callable<Integer> {
         }
       }
     }
-    report.share("bytes read from the device, of those claimed, " + mebibytes + " MiB", (double) read / claimed);
+    report.share("bytes read from the device, of those claimed, " + mebibytes + " MiB",
+        (double) read / claimed);
   }
 
   private void writes(Path where, Fio fio) throws IOException {
     console.say("ssd: writes over three times the capacity%n");
     try (SsdEntries entries = new SsdEntries(where, bytes, WRITE_PARTS, MIB)) {
       entries.store(bytes, 2);
-      for (int depth : DEPTHS) {
+      for (int depth : WRITE_DEPTHS) {
         long stored = 0;
-        DeviceBytes before = DeviceBytes.now();
+        long written = 0;
         // Turns of a quarter of the capacity, that a disk which is slower for a while is so for both.
         for (int turn = 0; turn < 12; turn++) {
+          DeviceBytes before = DeviceBytes.now();
           long[] moved = new long[1];
           double ours = gigabytesPerSecond(() -> moved[0] = entries.store(bytes / 4, depth));
           stored += moved[0];
+          written += DeviceBytes.now().since(before).written();
           report.add("store with eviction, " + depth + " at a time", ours, "fio writes of 1 MiB, same depth",
               fio.gigabytesPerSecond(Operation.WRITE, MIB, depth));
         }
         report.share("bytes written to the device, of those stored, " + depth + " at a time",
-            (double) DeviceBytes.now().since(before).written() / stored);
+            (double) written / stored);
       }
     }
   }
@@ -148,10 +152,12 @@ public final class SsdCommand implements Callable<Integer> {
   private void firstGroup(Path where, Fio fio) throws IOException {
     console.say("ssd: a context of %s%n", Units.bytes(bytes));
     try (FirstGroup context = new FirstGroup(where, bytes)) {
+      context.secondsToAll();
       for (int round = 0; round < rounds; round++) {
         double first = context.secondsTo(1);
         double limit = fio.gigabytesPerSecond(Operation.READ, MIB, 4);
-        report.add("first layer of the context", context.layerBytes() / first / 1e9, "fio, 1 MiB, 4 in flight", limit);
+        report.add("first layer of the context", context.layerBytes() / first / 1e9,
+            "fio, 1 MiB, 4 in flight", limit);
         report.add("all layers of the context", context.bytes() / context.secondsToAll() / 1e9,
             "fio, 1 MiB, 4 in flight", limit);
       }

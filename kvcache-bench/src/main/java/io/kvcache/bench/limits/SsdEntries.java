@@ -86,7 +86,8 @@ final class SsdEntries implements AutoCloseable {
       MemorySegment target = free.remove();
       ReadResult result = tier.read(id(numbers.get(item / parts)), item % parts, target, Deadline.never());
       if (!(result instanceof ReadResult.Present)) {
-        throw new IOException("part " + item % parts + " of entry " + numbers.get(item / parts) + ": " + result);
+        throw new IOException(
+            "part " + item % parts + " of entry " + numbers.get(item / parts) + ": " + result);
       }
       free.add(target);
     });

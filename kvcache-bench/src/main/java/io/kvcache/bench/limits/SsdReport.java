@@ -56,11 +56,13 @@ final class SsdReport {
     }
     out.println();
     shares.forEach((name, value) -> out.printf(Locale.ROOT, "%s: %.3f%n", name, value));
-    out.println("GB/s, the best of the rounds; ratios are of figures measured one after the other, the median.");
+    out.println(
+        "GB/s, the best of the rounds; ratios are of figures measured one after the other, the median.");
     out.flush();
   }
 
   void writeJson(File file) throws IOException {
-    new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValue(file, new Json(comparisons(), shares));
+    new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValue(file,
+        new Json(comparisons(), shares));
   }
 }

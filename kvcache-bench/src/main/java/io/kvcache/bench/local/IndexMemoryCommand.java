@@ -82,11 +82,11 @@ public final class IndexMemoryCommand implements Callable<Integer> {
 
   /** The policies whose own memory may be measured. */
   enum Placement {
-    LRU,
-    UTILITY;
+    LRU, UTILITY;
 
     PlacementPolicy policy() {
-      return this == LRU ? LruPlacement.raw() : UtilityPlacement.builder().candidates(List.<Encoding>of()).build();
+      return this == LRU ? LruPlacement.raw()
+          : UtilityPlacement.builder().candidates(List.<Encoding>of()).build();
     }
   }
 
@@ -96,14 +96,17 @@ public final class IndexMemoryCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException, InterruptedException, ExecutionException {
     Console console = new Console(spec);
-    console.requireBetween("--chunks", chunks, 1, Math.min(MOST_CHUNKS, Machine.memoryBytes() / 2 / CHUNK_BYTES));
+    console.requireBetween("--chunks", chunks, 1,
+        Math.min(MOST_CHUNKS, Machine.memoryBytes() / 2 / CHUNK_BYTES));
     console.requireBetween("--context-chunks", contextChunks, 1, MOST_CONTEXT_CHUNKS);
     console.requireBetween("--seconds", seconds, 0, MOST_SECONDS);
     PrintWriter out = spec.commandLine().getOut();
     int contexts = (chunks + contextChunks - 1) / contextChunks;
     long capacity = Math.max(DramTier.MIN_CAPACITY_BYTES,
         (long) contexts * contextChunks * CHUNK_BYTES * 128 / 127 + (1 << 20));
-    try (KvCache cache = KvCache.builder(layout).tier(DramTier.open(capacity)).policy(placement.policy()).open();
+    try (
+        KvCache cache =
+            KvCache.builder(layout).tier(DramTier.open(capacity)).policy(placement.policy()).open();
         Arena arena = Arena.ofShared()) {
       MemorySegment rows =
           arena.allocate((long) contextChunks * CHUNK_TOKENS * layout.layer(0).keyRowBytes() + 1);
@@ -115,7 +118,8 @@ public final class IndexMemoryCommand implements Callable<Integer> {
         }
       }
       long held = cache.stats().tiers().getFirst().entries();
-      out.printf(Locale.ROOT, "%d chunks in %d contexts, placement %s: %.1f bytes of heap for each chunk%n", held,
+      out.printf(Locale.ROOT, "%d chunks in %d contexts, placement %s: %.1f bytes of heap for each chunk%n",
+          held,
           contexts, placement, (double) (usedHeap() - before) / held);
       out.flush();
       if (seconds > 0) {
@@ -136,7 +140,8 @@ public final class IndexMemoryCommand implements Callable<Integer> {
   }
 
   private Tokens tokens(int context) {
-    return Tokens.of(new SplittableRandom(context).ints((long) contextChunks * CHUNK_TOKENS, 0, 128_000).toArray());
+    return Tokens
+        .of(new SplittableRandom(context).ints((long) contextChunks * CHUNK_TOKENS, 0, 128_000).toArray());
   }
 
   private void store(KvCache cache, int context, MemorySegment rows) throws IOException {
@@ -183,7 +188,8 @@ public final class IndexMemoryCommand implements Callable<Integer> {
     out.printf(Locale.ROOT,
         "under load: %.0f look-ups (%.0f %% found) and %.0f stores a second; %s: %.2f %% of the time paused,"
             + " %.2f %% of the processors' time%n",
-        lookedUp.sum() / (double) seconds, 100.0 * (lookedUp.sum() - missed.sum()) / Math.max(1, lookedUp.sum()),
+        lookedUp.sum() / (double) seconds,
+        100.0 * (lookedUp.sum() - missed.sum()) / Math.max(1, lookedUp.sum()),
         stored.sum() / (double) seconds, GarbageCollection.names(), 100 * after.pauseShareSince(before),
         100 * after.processorShareSince(before));
   }

@@ -35,8 +35,8 @@ import picocli.CommandLine.Spec;
 /** Measures how long look-ups of long cached prompts take while several threads make them. */
 @Command(
     name = "lookup-load",
-    description = "Looks up cached prompts from several threads, each at fixed times, and prints quantiles of how long a"
-        + " call takes, from the token ids to the lease closed again.",
+    description = "Looks up cached prompts from several threads, each at fixed times, and prints quantiles of how long"
+        + " a call takes, from the token ids to the lease closed again.",
     mixinStandardHelpOptions = true)
 public final class LookupLoadCommand implements Callable<Integer> {
   private static final int PROMPTS = 16;
@@ -54,7 +54,8 @@ public final class LookupLoadCommand implements Callable<Integer> {
   @Spec
   private CommandSpec spec;
 
-  @Option(names = "--threads", paramLabel = "N", defaultValue = "8", description = "Default: ${DEFAULT-VALUE}.")
+  @Option(names = "--threads", paramLabel = "N", defaultValue = "8",
+      description = "Threads that look up. Default: ${DEFAULT-VALUE}.")
   private int threads;
 
   @Option(names = "--every", paramLabel = "MICROS", defaultValue = "2000",
@@ -86,11 +87,12 @@ public final class LookupLoadCommand implements Callable<Integer> {
         prompts[prompt] = random.ints(tokens, 0, VOCABULARY).toArray();
         store(cache, Tokens.of(prompts[prompt]));
       }
-      run(cache, prompts, WARMUP_SECONDS);
+      run(cache, prompts, Math.min(WARMUP_SECONDS, seconds));
       long[] nanos = run(cache, prompts, seconds);
       Arrays.sort(nanos);
       PrintWriter out = spec.commandLine().getOut();
-      out.printf(Locale.ROOT, "%d threads, a prompt of %d tokens every %d us each: %.0f calls a second%n", threads,
+      out.printf(Locale.ROOT, "%d threads, a prompt of %d tokens every %d us each: %.0f calls a second%n",
+          threads,
           tokens, everyMicros, nanos.length / (double) seconds);
       out.printf(Locale.ROOT, "call, ms: p50 %.3f, p90 %.3f, p99 %.3f, p99.9 %.3f%n", quantile(nanos, 0.5),
           quantile(nanos, 0.9), quantile(nanos, 0.99), quantile(nanos, 0.999));

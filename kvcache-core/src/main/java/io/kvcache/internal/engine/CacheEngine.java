@@ -204,7 +204,8 @@ public final class CacheEngine implements KvCache {
     }
     options.scores().requireShape(layout, tokens.length());
     TokenScores scores = options.scores().only(shared.qualities.scored());
-    Claim claim = shared.inventory.claim(chain.root(), keys, scores, shared.qualities.each(options.leastQuality()));
+    Claim claim =
+        shared.inventory.claim(chain.root(), keys, scores, shared.qualities.each(options.leastQuality()));
     if (claim.first() == keys.size()) {
       return new Reservation.Unreserved(Status.STORED);
     }

@@ -8,8 +8,8 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * The key chains of prompts seen of late. The next turn of a conversation repeats all turns before it, and a prompt that
- * was looked up is stored soon after: their keys need not be computed again. Bounded in memory. Thread-safe.
+ * The key chains of prompts seen of late. The next turn of a conversation repeats all turns before it, and a prompt
+ * that was looked up is stored soon after: their keys need not be computed again. Bounded in memory. Thread-safe.
  */
 final class KeyMemo {
   /** Of heap, for all chains remembered: twenty prompts of 128,000 tokens. */
