@@ -20,8 +20,8 @@ import io.kvcache.TokenScores;
 import io.kvcache.Tokens;
 import io.kvcache.internal.engine.Inventory.Acceptance;
 import io.kvcache.internal.engine.Inventory.Lookup;
-import io.kvcache.internal.engine.Inventory.Removed;
 import io.kvcache.internal.engine.Recovery.Recovered;
+import io.kvcache.internal.engine.Removals.Removed;
 import io.kvcache.internal.frame.EntryNote;
 import io.kvcache.spi.Deadline;
 import io.kvcache.spi.EntryId;
@@ -262,18 +262,18 @@ public final class CacheEngine implements KvCache {
   @Override
   public int remove(Namespace namespace, Tokens tokens) throws IOException {
     KeyChain chain = chain(namespace, tokens);
-    return chain.chunks() == 0 ? 0 : erase(shared.inventory.removeContext(chain.root(), allKeys(chain)));
+    return chain.chunks() == 0 ? 0 : erase(shared.inventory.removals().removeContext(chain.root(), allKeys(chain)));
   }
 
   @Override
   public int clear(Namespace namespace) throws IOException {
     requireMine(namespace);
-    return erase(shared.inventory.removeNamespace(KeyChain.root(namespace)));
+    return erase(shared.inventory.removals().removeNamespace(KeyChain.root(namespace)));
   }
 
   private int erase(Removed removed) throws IOException {
     // What a claim has committed of it must be taken back before the tiers can promise that it is gone.
-    shared.inventory.awaitEnd(removed.cancelled(), shared::closed);
+    shared.inventory.removals().awaitEnd(removed.cancelled(), shared::closed);
     // A move that began before may still write what was just removed; it takes it back itself when it sees that.
     // Waited for here: I/O threads are for those who have something to do.
     migrator.settle();

@@ -15,14 +15,11 @@ import io.kvcache.spi.PlacementEvent;
 import io.kvcache.spi.PlacementPolicy;
 import io.kvcache.spi.VariantClass;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.function.BooleanSupplier;
 import java.util.function.LongSupplier;
 import java.util.function.Predicate;
 
@@ -40,10 +37,9 @@ final class Inventory extends Monitor {
   private final ProfileQueue profiles;
   private final Insights insights;
   private final Claims claims = new Claims();
+  private final Removals removals;
   /** Chunks that a move is copying. */
   private final Set<ChunkKey> copying = new HashSet<>();
-  /** What moves under way may yet store of chunks that were removed meanwhile. */
-  private final Set<EntryId> unsettled = new HashSet<>();
   /** What the policy wants done at leisure, in the order it said so; taken by the migrator. */
   private final Set<Move> wishes = new LinkedHashSet<>();
 
@@ -60,6 +56,7 @@ final class Inventory extends Monitor {
     this.candidates = Profile.fingerprint(policy.candidates());
     this.profiles = new ProfileQueue(!policy.candidates().isEmpty());
     this.insights = new Insights(this, tree, policy, profiles, this::tell, nanoTime, tiers, candidates);
+    this.removals = new Removals(this, tree, claims, tiers);
     this.nanoTime = nanoTime;
   }
 
@@ -147,6 +144,11 @@ final class Inventory extends Monitor {
   /** What is asked about and told of segments, rather than done with them. */
   Insights insights() {
     return insights;
+  }
+
+  /** Takes out what callers want gone. */
+  Removals removals() {
+    return removals;
   }
 
   /** Lets go of what a look-up or a claim held. */
@@ -333,7 +335,7 @@ final class Inventory extends Monitor {
     });
   }
 
-  private List<Resident> residents(Segment segment) {
+  static List<Resident> residents(Segment segment) {
     List<Resident> chunks = new ArrayList<>(segment.chunks());
     for (int index = 0; index < segment.chunks(); index++) {
       Position position = new Position(segment, segment.firstChunk() + index);
@@ -353,15 +355,7 @@ final class Inventory extends Monitor {
   List<EntryId> endMove(Segment segment, List<Resident> chunks) {
     return locked(() -> {
       tree.markMigrating(segment, chunks.getFirst().position().chunk(), false);
-      List<EntryId> removed = new ArrayList<>();
-      for (Resident chunk : chunks) {
-        for (VariantClass variantClass : VariantClass.values()) {
-          EntryId id = new EntryId(chunk.key(), variantClass);
-          if (unsettled.remove(id)) {
-            removed.add(id);
-          }
-        }
-      }
+      List<EntryId> removed = removals.settle(chunks);
       signal();
       return removed;
     });
@@ -466,70 +460,6 @@ final class Inventory extends Monitor {
       }
       return null;
     });
-  }
-
-  /**
-   * What was removed from the tree.
-   *
-   * @param entries by tier, to be removed there
-   * @param cancelled claims that may yet commit entries, which they then take back; see {@link #awaitEnd}
-   */
-  record Removed(int chunks, Map<Integer, List<EntryId>> entries, List<Claim> cancelled) {}
-
-  /** Removes a context; see {@link io.kvcache.KvCache#remove}. */
-  Removed removeContext(ChunkKey root, List<ChunkKey> keys) {
-    return locked(() -> {
-      List<Position> path = tree.match(root, keys);
-      List<Segment> segments = new ArrayList<>(tree.detachOrphans(root, keys));
-      if (!path.isEmpty() && (path.size() == keys.size() || !tree.continues(path.getLast()))) {
-        int from = path.size() - 1;
-        while (from > 0 && !tree.branchesBehind(path.get(from - 1))) {
-          from--;
-        }
-        segments.addAll(tree.detachFrom(path.get(from)));
-      }
-      return removed(segments, claim -> claim.root().equals(root) && claim.inLineWith(keys));
-    });
-  }
-
-  /** Removes everything of a namespace. */
-  Removed removeNamespace(ChunkKey root) {
-    return locked(() -> removed(tree.detachNamespace(root), claim -> claim.root().equals(root)));
-  }
-
-  private Removed removed(List<Segment> segments, Predicate<Claim> claimed) {
-    Map<Integer, List<EntryId>> entries = new HashMap<>();
-    int chunks = 0;
-    for (Segment segment : segments) {
-      for (Resident chunk : residents(segment)) {
-        if (segment.migrating()) {
-          promiseUnsettled(chunk.key());
-        }
-        for (Stored stored : chunk.stored()) {
-          EntryId id = new EntryId(chunk.key(), stored.variantClass());
-          tiers.get(stored.tier()).departs(id);
-          entries.computeIfAbsent(stored.tier(), tier -> new ArrayList<>()).add(id);
-        }
-      }
-      chunks += segment.chunks();
-    }
-    List<Claim> cancelled = claims.cancel(claimed);
-    signal();
-    return new Removed(chunks, entries, cancelled);
-  }
-
-  /** Waits until claims that were cancelled while they committed are over; not after the cache was closed. */
-  void awaitEnd(List<Claim> cancelled, BooleanSupplier closed) {
-    awaitUntil(() -> closed.getAsBoolean() || !claims.committing(cancelled));
-  }
-
-  /** A migration may be about to store a chunk that was just removed; where, only it knows. */
-  private void promiseUnsettled(ChunkKey key) {
-    for (VariantClass variantClass : VariantClass.values()) {
-      EntryId id = new EntryId(key, variantClass);
-      unsettled.add(id);
-      tiers.forEach(tier -> tier.departs(id));
-    }
   }
 
   /** Rebuilds the tree from what durable tiers hold; called before anything else. */
