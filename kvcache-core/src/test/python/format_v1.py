@@ -132,9 +132,10 @@ def fingerprint(candidates):
     return crc32c(b"".join(struct.pack("<HBB", *each) for each in candidates))
 
 
-def note(root_key, previous, index, generation, encoding, length, last_use, frequency, uses, scored=0, candidates=(), losses=()):
-    out = struct.pack("<I", 2) + root_key + previous
-    out += struct.pack("<IQHBBQqdQ", index, generation, *encoding, length, last_use, frequency, uses)
+def note(root_key, previous, index, generation, encoding, length, last_use, frequency, uses, expiry=0, scored=0,
+         candidates=(), losses=()):
+    out = struct.pack("<I", 3) + root_key + previous
+    out += struct.pack("<IQHBBQqdQq", index, generation, *encoding, length, last_use, frequency, uses, expiry)
     out += struct.pack("<IHH", fingerprint(candidates), len(losses), scored) + struct.pack("<%df" % len(losses), *losses)
     return out + struct.pack("<I", crc32c(out))
 
@@ -192,11 +193,12 @@ def main():
                   1_800_000_000_000)
     for title, data in zip(("header part", "group part"), parts):
         show(title, data)
-    plain = note(base, first, 1, 0x0123456789ABCDEF, (0, 0, 100), sum(map(len, parts)), 1_790_000_000_000, 1.5, 3)
+    plain = note(base, first, 1, 0x0123456789ABCDEF, (0, 0, 100), sum(map(len, parts)), 1_790_000_000_000, 1.5, 3,
+                 1_800_000_000_000)
     show("note", plain)
     candidates = [(0, 0, 100), (3, 0, 100), (3, 2, 50)]
-    measured = note(base, first, 1, 0x0123456789ABCDEF, (3, 2, 50), 580, 1_790_000_000_000, 1.5, 3, 1 << 4 | 1 << 6, candidates,
-                    [0.0, 0.125, float("nan")])
+    measured = note(base, first, 1, 0x0123456789ABCDEF, (3, 2, 50), 580, 1_790_000_000_000, 1.5, 3, 0,
+                    1 << 4 | 1 << 6, candidates, [0.0, 0.125, float("nan")])
     show("note with losses", measured)
 
     for title, data in zip(("pruned: header part", "pruned: group part"), pruned()):

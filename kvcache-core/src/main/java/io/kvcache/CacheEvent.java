@@ -52,6 +52,10 @@ public sealed interface CacheEvent {
   enum DropCause {
     /** The policy needed the room. */
     EVICTED,
+    /** Their namespace's quota needed the room. */
+    QUOTA,
+    /** Their time to live was over. */
+    EXPIRED,
     /** The caller removed or cleared them. */
     REMOVED
   }

@@ -10,7 +10,8 @@ import java.util.List;
  * @param requestedTokens tokens of their prompts
  * @param hitTokens tokens leased
  * @param storedTokens tokens committed
- * @param rejectedReservations reservations that found no room
+ * @param rejectedReservations reservations that found no room in the tier
+ * @param quotaReservations reservations that found no room in their namespace's quota
  * @param profiledSegments segments whose qualities were measured
  * @param probeFailures namespaces that are estimated because their probe failed
  * @param pluginFailures chunks not encoded anew, encodings not measured, and observations of leases lost, because a
@@ -30,6 +31,7 @@ public record CacheStats(
     long hitTokens,
     long storedTokens,
     long rejectedReservations,
+    long quotaReservations,
     long profiledSegments,
     long probeFailures,
     long pluginFailures,
@@ -50,7 +52,8 @@ public record CacheStats(
    * @param entries entries, now
    * @param bytesWritten bytes of entries committed
    * @param bytesRead bytes of parts read, for leases and migrations
-   * @param evictedChunks chunks removed to make room
+   * @param evictedChunks chunks removed to make room, in the tier or in their namespace's quota
+   * @param expiredChunks chunks removed because their time to live was over
    * @param corruptChunks chunks that failed verification
    * @param missingChunks chunks that were expected and not there
    * @param errors calls that failed
@@ -64,6 +67,7 @@ public record CacheStats(
       long bytesWritten,
       long bytesRead,
       long evictedChunks,
+      long expiredChunks,
       long corruptChunks,
       long missingChunks,
       long errors,
@@ -71,6 +75,7 @@ public record CacheStats(
     private TierStats minus(TierStats earlier) {
       return new TierStats(name, capacityBytes, usedBytes, entries, bytesWritten - earlier.bytesWritten,
           bytesRead - earlier.bytesRead, evictedChunks - earlier.evictedChunks,
+          expiredChunks - earlier.expiredChunks,
           corruptChunks - earlier.corruptChunks, missingChunks - earlier.missingChunks,
           errors - earlier.errors,
           fenced);
@@ -107,6 +112,7 @@ public record CacheStats(
     return new CacheStats(lookups - earlier.lookups, requestedTokens - earlier.requestedTokens,
         hitTokens - earlier.hitTokens, storedTokens - earlier.storedTokens,
         rejectedReservations - earlier.rejectedReservations,
+        quotaReservations - earlier.quotaReservations,
         profiledSegments - earlier.profiledSegments, probeFailures - earlier.probeFailures,
         pluginFailures - earlier.pluginFailures,
         droppedEvents - earlier.droppedEvents,

@@ -34,6 +34,7 @@ public final class KvCacheBuilder {
   private Duration probeTimeout = Duration.ofSeconds(30);
   private double reprofileBelow = 0.1;
   private int mostSegmentChunks;
+  private Function<Namespace, NamespaceLimits> limits;
   private CacheRuntime runtime;
 
   KvCacheBuilder(KvLayout layout, Function<Settings, KvCache> opener) {
@@ -56,6 +57,7 @@ public final class KvCacheBuilder {
    * @param probeTimeout how long one call of it may take
    * @param reprofileBelow by how much quality may fall short of what was measured
    * @param mostSegmentChunks limit of a segment; 0 where tiers set it
+   * @param limits what each namespace may take, and for how long; null where nothing is limited
    * @param runtime clocks, threads and randomness
    */
   public record Settings(
@@ -71,6 +73,7 @@ public final class KvCacheBuilder {
       Duration probeTimeout,
       double reprofileBelow,
       int mostSegmentChunks,
+      Function<Namespace, NamespaceLimits> limits,
       CacheRuntime runtime) {}
 
   /** Adds a tier, slower than those added before. */
@@ -151,6 +154,23 @@ public final class KvCacheBuilder {
     return this;
   }
 
+  /**
+   * What each namespace may take, and for how long. No limits unless set.
+   *
+   * <p>A quota holds in every tier by itself, and for namespaces, not for the contexts in them: tenants that are to
+   * have one each need a {@linkplain Namespace#withTenant salt} each. A reservation that would exceed it is answered
+   * {@link KvReservation.Status#QUOTA}, and the namespace's own least recently used contexts make room, never those of
+   * others. Of what a restart found again, a namespace's quota is known from the first call on that names it.
+   *
+   * @param of asked on the caller's thread by every reservation, look-up and prefetch, so that it should be quick; the
+   *     latest answer counts. What it throws comes out of {@link KvCache#reserve}; look-ups and prefetches go on with
+   *     the answer before
+   */
+  public KvCacheBuilder limits(Function<Namespace, NamespaceLimits> of) {
+    limits = Objects.requireNonNull(of, "limits");
+    return this;
+  }
+
   /** Clocks, threads and randomness, for tests. The system's unless set. */
   public KvCacheBuilder runtime(CacheRuntime clocksAndThreads) {
     runtime = Objects.requireNonNull(clocksAndThreads, "runtime");
@@ -172,7 +192,7 @@ public final class KvCacheBuilder {
     }
     return opener.apply(new Settings(layout, layout.encoded(), List.copyOf(tiers), List.copyOf(compressors),
         policy == null ? LruPlacement.raw() : policy, listener, frequencyHalfLife, stagingBytes, probe,
-        probeTimeout, reprofileBelow, mostSegmentChunks,
+        probeTimeout, reprofileBelow, mostSegmentChunks, limits,
         runtime == null ? CacheRuntime.system() : runtime));
   }
 }

@@ -19,6 +19,11 @@ public interface KvReservation extends AutoCloseable {
     PENDING,
     /** There is no room now; try again later, or not: no tier holds a prompt that is larger than it. */
     FULL,
+    /**
+     * The namespace's quota leaves no room in the tier now. Its own contexts make some in the background; not where the
+     * prompt alone is larger than the quota.
+     */
+    QUOTA,
     /** The policy says this is not worth storing. */
     DECLINED
   }

@@ -9,6 +9,7 @@ import io.kvcache.KvLayout;
 import io.kvcache.KvLease;
 import io.kvcache.KvReservation;
 import io.kvcache.Namespace;
+import io.kvcache.NamespaceLimits;
 import io.kvcache.QualityProbe;
 import io.kvcache.StoreOptions;
 import io.kvcache.Tokens;
@@ -35,6 +36,15 @@ final class ReadmeExample {
   }
 
   private ReadmeExample() {}
+
+  static KvCache limited(KvLayout layout) {
+    return KvCache.builder(layout)
+        .tier(DramTier.open(8L << 30))
+        .limits(namespace -> NamespaceLimits.none()
+            .timeToLive(Duration.ofHours(1)) // unless StoreOptions.timeToLive says otherwise
+            .quotaBytes(1L << 30)) // in each tier; a namespace makes room by what is its own
+        .open();
+  }
 
   static KvCache deciding(KvLayout layout, Path directory, QualityProbe probe) throws IOException {
     Encoding int4 = Encoding.of(Compressors.int4().codec());

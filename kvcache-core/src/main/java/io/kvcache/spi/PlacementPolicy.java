@@ -83,9 +83,10 @@ public interface PlacementPolicy {
   List<Move> plan(int tier, long bytes, long nowNanos);
 
   /**
-   * How a segment is encoded when the caller wants it kept in a durable tier.
+   * How a segment is encoded in a tier that it goes to for another reason than the policy's: a durable one, for a
+   * flush, or the next one, out of the quota of its namespace.
    *
-   * @param tier index of the durable tier
+   * @param tier index of that tier
    */
   Encoding persistAs(SegmentView segment, int tier);
 

@@ -13,8 +13,10 @@ import io.kvcache.KvLayout;
 import io.kvcache.KvReservation.Status;
 import io.kvcache.LayerSpec;
 import io.kvcache.Namespace;
+import io.kvcache.NamespaceLimits;
 import io.kvcache.QualityProbe;
 import io.kvcache.StoreOptions;
+import io.kvcache.TokenScores;
 import io.kvcache.Tokens;
 import io.kvcache.internal.frame.EntryNote;
 import io.kvcache.placement.LruPlacement;
@@ -70,6 +72,25 @@ class BuilderTest extends EngineTest {
     assertThrows(NullPointerException.class, () -> some().tier(null));
     assertThrows(NullPointerException.class, () -> some().policy(null));
     assertThrows(NullPointerException.class, () -> KvCache.builder(null));
+  }
+
+  @Test
+  void refusesAbsurdLimits() {
+    refused("quotaBytes is -1, must be 0 to 9223372036854775807",
+        () -> NamespaceLimits.none().quotaBytes(-1));
+    for (Duration bad : List.of(Duration.ZERO, Duration.ofNanos(999_999), Duration.ofDays(-1))) {
+      String message = "timeToLive is " + bad + ", must be at least PT0.001S";
+      refused(message, () -> NamespaceLimits.none().timeToLive(bad));
+      refused(message, () -> StoreOptions.defaults().timeToLive(bad));
+    }
+    refused("timeToLive is PT-1S, must be at least PT0.001S",
+        () -> new NamespaceLimits(Duration.ofSeconds(-1), 0));
+    refused("timeToLive is PT-1S, must be at least PT0.001S",
+        () -> new StoreOptions(0, Duration.ZERO, Duration.ZERO, TokenScores.none(), Duration.ofSeconds(-1)));
+    assertThrows(NullPointerException.class, () -> some().limits(null));
+    NamespaceLimits most =
+        NamespaceLimits.none().quotaBytes(0).timeToLive(Duration.ofSeconds(Long.MAX_VALUE));
+    assertEquals(0, most.quotaBytes());
   }
 
   @Test

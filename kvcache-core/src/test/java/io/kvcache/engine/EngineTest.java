@@ -20,6 +20,7 @@ import io.kvcache.testkit.MemoryTier;
 import io.kvcache.testkit.TestPrompt;
 import io.kvcache.testkit.TrailingZerosCompressor;
 import io.kvcache.testkit.TruncatingCompressor;
+import java.time.Instant;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
@@ -28,6 +29,7 @@ import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.TimeUnit;
 import java.util.function.LongSupplier;
 import java.util.function.Supplier;
 import org.junit.jupiter.api.AfterEach;
@@ -50,6 +52,8 @@ abstract class EngineTest {
   final Queue<CacheEvent> events = new ConcurrentLinkedQueue<>();
   final ManualExecutor background = new ManualExecutor();
   final ManualClock clock = new ManualClock();
+  /** What the wall clock shows when {@link #clock} is at 0. */
+  long wallMillis = 1_800_000_000_000L;
   private final List<MemoryTier> media = new ArrayList<>();
   private KvCache cache;
 
@@ -83,13 +87,15 @@ abstract class EngineTest {
             system.io(), system.background(), Runnable::run, system.onClose()), tiers));
   }
 
-  /** One thread; time and background work stand still until told otherwise. */
+  /** One thread; time, of both clocks, and background work stand still until told otherwise. */
   KvCache openStill(PlacementPolicy policy, Tier... tiers) {
     return open(builder(policy, still(clock), tiers));
   }
 
   CacheRuntime still(LongSupplier time) {
-    return new CacheRuntime(time, InstantSource.system(), new Random(1), Runnable::run, background,
+    InstantSource wall =
+        () -> Instant.ofEpochMilli(wallMillis + TimeUnit.NANOSECONDS.toMillis(clock.getAsLong()));
+    return new CacheRuntime(time, wall, new Random(1), Runnable::run, background,
         Runnable::run,
         () -> {});
   }

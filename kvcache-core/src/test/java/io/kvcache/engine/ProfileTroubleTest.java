@@ -216,7 +216,8 @@ class ProfileTroubleTest extends EngineTest {
     float[] losses = new float[count];
     Arrays.fill(losses, 0.5f / 3);
     return new EntryNote(note.root(), note.previous(), note.chunkIndex(), note.generation(), note.encoding(),
-        note.bytes(), note.lastUseMillis(), note.frequency(), note.uses(), note.scored(),
+        note.bytes(), note.lastUseMillis(), note.frequency(), note.uses(), note.expiryMillis(),
+        note.scored(),
         count == 0 ? EntryNote.Profile.NONE : new EntryNote.Profile(note.profile().candidates(), losses));
   }
 

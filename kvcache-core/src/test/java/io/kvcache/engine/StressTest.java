@@ -10,12 +10,14 @@ import io.kvcache.KvLease;
 import io.kvcache.KvReservation;
 import io.kvcache.KvReservation.Status;
 import io.kvcache.Namespace;
+import io.kvcache.NamespaceLimits;
 import io.kvcache.placement.LruPlacement;
 import io.kvcache.spi.CacheRuntime;
 import io.kvcache.testkit.MemoryTier;
 import io.kvcache.testkit.TestPrompt;
 import io.kvcache.testkit.TrailingZerosCompressor;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
@@ -83,7 +85,9 @@ class StressTest extends EngineTest {
         new CacheRuntime(system.nanoTime(), system.wallClock(), system.random(), system.io(),
             system.background(),
             event -> {}, system.onClose()),
-        dram, ssd));
+        dram, ssd).limits(
+            namespace -> namespace.model().equals("model-0") ? NamespaceLimits.none()
+                : NamespaceLimits.none().quotaBytes(5 * CHUNK_ROOM).timeToLive(Duration.ofMillis(20))));
     for (int writer = 0; writer < WRITERS; writer++) {
       TestPrompt shared = TestPrompt.of(Namespace.of("model-" + writer, LAYOUT), 1, 1);
       for (int number = 0; number < PROMPTS; number++) {
@@ -93,6 +97,8 @@ class StressTest extends EngineTest {
     runAll(cache);
     CacheStats stats = cache.stats();
     assertTrue(hits.get() > 0, "seed=" + seed + ": nothing was ever found");
+    assertTrue(stats.quotaReservations() > 0, "seed=" + seed + ": no quota was ever reached");
+    assertTrue(stats.tiers().getFirst().expiredChunks() > 0, "seed=" + seed + ": nothing ever expired");
     for (CacheStats.TierStats tier : stats.tiers()) {
       assertEquals(0, tier.corruptChunks() + tier.missingChunks() + tier.errors(),
           () -> "seed=" + seed + ": " + tier);

@@ -144,6 +144,22 @@ final class Media {
     return bytes[0];
   }
 
+  /** What one medium holds of these keys, as entries are long. */
+  long entryBytes(int index, Set<ChunkKey> keys) {
+    long[] bytes = new long[1];
+    media.get(index).inventory(
+        entry -> bytes[0] += keys.contains(entry.id().key()) ? media.get(index).bytes(entry.id()) : 0);
+    return bytes[0];
+  }
+
+  /** What is stored anywhere. */
+  Set<ChunkKey> keys() {
+    Set<ChunkKey> keys = new HashSet<>();
+    media.forEach(medium -> medium.inventory(entry -> keys.add(entry.id().key())));
+    keys.remove(DELAY_LINES);
+    return keys;
+  }
+
   long usedBytes(int index) {
     return media.get(index).usage().usedBytes();
   }

@@ -3,8 +3,9 @@ package io.kvcache.simulation;
 import io.kvcache.ChunkKey;
 import io.kvcache.Namespace;
 import io.kvcache.simulation.Workload.Prompt;
-import java.util.HashSet;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 
 /**
@@ -12,25 +13,58 @@ import java.util.Set;
  * resurrect". It keeps no bytes: those follow from the key.
  */
 final class Model {
+  /** The expiry of what does not expire. */
+  static final long NEVER = Long.MAX_VALUE;
+
   private final Workload workload;
-  /** Chunks that were committed, and not removed since. */
-  private final Set<ChunkKey> mayExist = new HashSet<>();
+  /** Chunks that were committed, and not removed since, with the time at which the last of them expires. */
+  private final Map<ChunkKey, Long> mayExist = new HashMap<>();
   /** Chunks that a failed commit or removal left behind perhaps; they may be found after a restart. */
-  private final Set<ChunkKey> mayReturn = new HashSet<>();
+  private final Map<ChunkKey, Long> mayReturn = new HashMap<>();
   /** Chunks that only eviction or a fault may have taken. */
-  private final Set<ChunkKey> mustExist = new HashSet<>();
+  private final Map<ChunkKey, Long> mustExist = new HashMap<>();
+  /** When what is there of a chunk expires at the earliest. */
+  private final Map<ChunkKey, Long> soonest = new HashMap<>();
+  /** When the first that was ever stored of a chunk expired. */
+  private final Map<ChunkKey, Long> first = new HashMap<>();
 
   Model(Workload workload) {
     this.workload = workload;
   }
 
-  void committed(List<ChunkKey> keys) {
-    mayExist.addAll(keys);
-    mustExist.addAll(keys);
+  /**
+   * Chunks were committed.
+   *
+   * @param expiry of those that were stored: not of those that were there when they were reserved
+   * @param reserved when that was
+   */
+  void committed(List<ChunkKey> keys, long expiry, long reserved) {
+    for (ChunkKey key : keys) {
+      mayExist.merge(key, expiry, Math::max);
+      first.merge(key, expiry, Math::min);
+      soonest.merge(key, expiry, (known, now) -> known > reserved ? Math.min(known, now) : now);
+      mustExist.put(key, soonest.get(key));
+    }
   }
 
-  void commitFailed(List<ChunkKey> keys) {
-    keys.stream().filter(key -> !mayExist.contains(key)).forEach(mayReturn::add);
+  void commitFailed(List<ChunkKey> keys, long expiry) {
+    keys.forEach(key -> {
+      mayReturn.merge(key, expiry, Math::max);
+      first.merge(key, expiry, Math::min);
+    });
+  }
+
+  /** What expires takes what follows it along, or not. */
+  void expire(long now) {
+    for (Prompt prompt : workload.prompts()) {
+      boolean over = false;
+      for (ChunkKey key : prompt.keys()) {
+        over |= mustExist.getOrDefault(key, NEVER) <= now;
+        if (over) {
+          mustExist.remove(key);
+        }
+      }
+    }
   }
 
   /**
@@ -42,7 +76,7 @@ final class Model {
         gone(other.keys().subList(prompt.keys().size() - 1, other.keys().size()), promised);
       }
     }
-    mustExist.removeAll(prompt.keys());
+    mustExist.keySet().removeAll(prompt.keys());
   }
 
   void cleared(Namespace namespace, boolean promised) {
@@ -57,8 +91,8 @@ final class Model {
     for (ChunkKey key : keys) {
       if (promised) {
         mayReturn.remove(key);
-      } else if (mayExist.contains(key)) {
-        mayReturn.add(key);
+      } else if (mayExist.containsKey(key)) {
+        mayReturn.merge(key, mayExist.get(key), Math::max);
       }
       mayExist.remove(key);
       mustExist.remove(key);
@@ -71,19 +105,29 @@ final class Model {
    * @param kept what must have survived
    */
   void restarted(Set<ChunkKey> kept) {
-    mayExist.addAll(mayReturn);
+    mayReturn.forEach((key, expiry) -> mayExist.merge(key, expiry, Math::max));
     mayReturn.clear();
-    mustExist.retainAll(kept);
+    mustExist.keySet().retainAll(kept);
   }
 
   boolean mayExist(ChunkKey key) {
-    return mayExist.contains(key);
+    return mayExist.containsKey(key);
+  }
+
+  /** Whether all that was ever stored of a chunk and may be there has expired. */
+  boolean expired(ChunkKey key, long now) {
+    return mayExist.getOrDefault(key, NEVER) <= now;
+  }
+
+  /** Whether nothing that was ever stored of a chunk has expired. */
+  boolean neverExpired(ChunkKey key, long now) {
+    return first.getOrDefault(key, NEVER) > now;
   }
 
   /** Leading chunks of a prompt that must be found where nothing is evicted and nothing fails. */
   int mustFind(Prompt prompt) {
     int chunks = 0;
-    while (chunks < prompt.keys().size() && mustExist.contains(prompt.keys().get(chunks))) {
+    while (chunks < prompt.keys().size() && mustExist.containsKey(prompt.keys().get(chunks))) {
       chunks++;
     }
     return chunks;

@@ -13,6 +13,7 @@ import io.kvcache.simulation.Workload.Prompt;
 import io.kvcache.testkit.KvPayloads;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.time.Duration;
 import java.util.List;
 
 /** A reservation being filled, layer by layer. */
@@ -20,10 +21,21 @@ final class OpenReservation {
   private final KvLayout layout;
   private final Prompt prompt;
   private final KvReservation reservation;
+  private final long reservedMillis;
+  private final long expiryMillis;
   private int written;
   private boolean removed;
 
-  OpenReservation(KvLayout layout, Prompt prompt, KvReservation reservation, String at) {
+  /**
+   * A reservation.
+   *
+   * @param reservedMillis when it was made, by the wall clock
+   * @param timeToLive what it stores; zero for ever
+   */
+  OpenReservation(KvLayout layout, Prompt prompt, KvReservation reservation, long reservedMillis,
+      Duration timeToLive, String at) {
+    this.reservedMillis = reservedMillis;
+    this.expiryMillis = timeToLive.isZero() ? Model.NEVER : reservedMillis + timeToLive.toMillis();
     this.layout = layout;
     this.prompt = prompt;
     this.reservation = reservation;
@@ -38,6 +50,15 @@ final class OpenReservation {
 
   KvReservation reservation() {
     return reservation;
+  }
+
+  long reservedMillis() {
+    return reservedMillis;
+  }
+
+  /** When what it stores expires. */
+  long expiryMillis() {
+    return expiryMillis;
   }
 
   /** The chunks reserved. */

@@ -5,6 +5,7 @@ import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
 import io.kvcache.KvLayout;
 import io.kvcache.LayerSpec;
+import io.kvcache.NamespaceLimits;
 import io.kvcache.placement.LruPlacement;
 import io.kvcache.placement.UtilityPlacement;
 import io.kvcache.spi.Compressor;
@@ -13,6 +14,7 @@ import io.kvcache.spi.Tier;
 import io.kvcache.spi.TierTrait;
 import io.kvcache.testkit.TrailingZerosCompressor;
 import io.kvcache.testkit.TruncatingCompressor;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -30,6 +32,8 @@ import java.util.function.UnaryOperator;
  * @param compressors those the cache knows
  * @param policy who decides
  * @param choices encodings that a policy with a choice has
+ * @param limits of each namespace of the workload, in their order
+ * @param told what the cache is told of those: all of it, but where a test wants to see whether that is noticed
  * @param roomy whether nothing ever needs to be evicted, and nothing exact becomes lossy
  * @param faulty whether media fail now and then
  * @param crashing whether the power fails in the middle of things, and not between them only
@@ -43,6 +47,8 @@ record Setup(
     List<Compressor> compressors,
     Decider policy,
     List<Encoding> choices,
+    List<NamespaceLimits> limits,
+    UnaryOperator<NamespaceLimits> told,
     boolean roomy,
     boolean faulty,
     boolean crashing,
@@ -50,6 +56,7 @@ record Setup(
   private static final int[] CODECS = {0, 0, TrailingZerosCompressor.CODEC, TruncatingCompressor.CODEC};
   private static final LayerSpec SMALL = LayerSpec.of(2, 4, DType.F16);
   private static final LayerSpec VALUELESS = new LayerSpec(1, 12, 0, DType.BF16, 0);
+  private static final long MOST_LIVE_MILLIS = Duration.ofMinutes(10).toMillis();
   /** Alone in its part: 1 MiB a chunk. */
   private static final LayerSpec LARGE = LayerSpec.opaque(1 << 16);
   private static final List<Encoding> LOSSLESS =
@@ -108,7 +115,7 @@ record Setup(
         base.tiers.stream().map(tier -> Workload.anyOf(choices, random)).toList();
     boolean roomy = base.roomy && decider != Decider.UTILITY;
     return new Setup(base.layout, base.prompts, base.tiers, encodings, base.compressors, decider, choices,
-        roomy, base.faulty, true, base.mutation);
+        base.limits, base.told, roomy, base.faulty, true, base.mutation);
   }
 
   private static Setup of(KvLayout layout, SplittableRandom random) {
@@ -138,7 +145,24 @@ record Setup(
     }
     return new Setup(layout, 4 + random.nextInt(12), tiers, encodings,
         List.of(new TrailingZerosCompressor(), new TruncatingCompressor(), TruncatingCompressor.coarse()),
-        Decider.LRU, List.of(), roomy, faulty, false, tier -> tier);
+        Decider.LRU, List.of(), limits(layout, roomy, random.split()), limits -> limits, roomy, faulty, false,
+        tier -> tier);
+  }
+
+  /** Some namespaces have a time to live, some a quota that a few of their prompts exceed. */
+  private static List<NamespaceLimits> limits(KvLayout layout, boolean roomy, SplittableRandom random) {
+    List<NamespaceLimits> limits = new ArrayList<>();
+    for (int namespace = 0; namespace < Workload.NAMESPACES; namespace++) {
+      NamespaceLimits each = NamespaceLimits.none();
+      if (random.nextInt(3) == 0) {
+        each = each.timeToLive(Duration.ofMillis(random.nextLong(1, MOST_LIVE_MILLIS)));
+      }
+      if (!roomy && random.nextBoolean()) {
+        each = each.quotaBytes((2 + random.nextInt(14)) * mostChunkBytes(layout));
+      }
+      limits.add(each);
+    }
+    return limits;
   }
 
   /** The policy of one cache. */
@@ -159,7 +183,8 @@ record Setup(
   /** With these compressors in place of those of the same number, in every tier. */
   Setup withCompressor(Compressor compressor) {
     List<Encoding> everywhere = Collections.nCopies(encodings.size(), Encoding.of(compressor.codec()));
-    return new Setup(layout, prompts, tiers, everywhere, List.of(compressor), policy, choices, roomy, faulty,
+    return new Setup(layout, prompts, tiers, everywhere, List.of(compressor), policy, choices, limits, told,
+        roomy, faulty,
         crashing, mutation);
   }
 
@@ -167,13 +192,22 @@ record Setup(
   Setup replacing(Compressor compressor) {
     List<Compressor> others = compressors.stream()
         .map(each -> each.codec() == compressor.codec() ? compressor : each).toList();
-    return new Setup(layout, prompts, tiers, encodings, others, policy, choices, roomy, faulty, crashing,
+    return new Setup(layout, prompts, tiers, encodings, others, policy, choices, limits, told, roomy, faulty,
+        crashing,
         mutation);
+  }
+
+  /** With the cache told of other limits. */
+  Setup telling(UnaryOperator<NamespaceLimits> other) {
+    return new Setup(layout, prompts, tiers, encodings, compressors, policy, choices, limits, other, roomy,
+        faulty,
+        crashing, mutation);
   }
 
   /** With every durable tier broken like this. */
   Setup withMutation(UnaryOperator<Tier> breakTier) {
-    return new Setup(layout, prompts, tiers, encodings, compressors, policy, choices, roomy, faulty, crashing,
+    return new Setup(layout, prompts, tiers, encodings, compressors, policy, choices, limits, told, roomy,
+        faulty, crashing,
         breakTier);
   }
 }

@@ -14,6 +14,7 @@ import io.kvcache.KvControl.Profiling;
 import io.kvcache.KvReservation;
 import io.kvcache.KvReservation.Status;
 import io.kvcache.Namespace;
+import io.kvcache.NamespaceLimits;
 import io.kvcache.StoreOptions;
 import io.kvcache.simulation.Workload.Prompt;
 import io.kvcache.spi.CacheRuntime;
@@ -44,6 +45,7 @@ final class Simulation {
   private static final long START_MILLIS = 1_800_000_000_000L;
   private static final AcquireOptions ANYTHING = AcquireOptions.any().acceptingPruned();
   private static final long LONG_NANOS = TimeUnit.MINUTES.toNanos(2);
+  private static final long DAY_MILLIS = TimeUnit.DAYS.toMillis(1);
 
   private final Setup setup;
   private final long seed;
@@ -59,6 +61,8 @@ final class Simulation {
   private CheckedPolicy policy;
   private Asking probe;
   private KvCache cache;
+  /** By how much the wall clock is wrong. */
+  private long jumpMillis;
   private long hitTokens;
   private String at;
 
@@ -83,17 +87,26 @@ final class Simulation {
         .compressors(setup.compressors().toArray(Compressor[]::new))
         .policy(policy)
         .probe(probe, Duration.ofSeconds(30))
-        .runtime(new CacheRuntime(clock,
-            () -> Instant.ofEpochMilli(START_MILLIS + TimeUnit.NANOSECONDS.toMillis(clock.getAsLong())),
+        .limits(namespace -> setup.told().apply(limits(namespace)))
+        .runtime(new CacheRuntime(clock, () -> Instant.ofEpochMilli(wallMillis()),
             new Random(random.nextLong()), Runnable::run, background, Runnable::run, () -> {}));
     media.tiers().forEach(builder::tier);
     cache = builder.open();
+  }
+
+  private long wallMillis() {
+    return START_MILLIS + TimeUnit.NANOSECONDS.toMillis(clock.getAsLong()) + jumpMillis;
+  }
+
+  private NamespaceLimits limits(Namespace namespace) {
+    return setup.limits().get(workload.namespaces().indexOf(namespace));
   }
 
   /** Runs so many operations, then settles and checks what must be true of a cache at rest. */
   long run(int operations) {
     for (int step = 0; step < operations; step++) {
       at = "seed=" + seed + " step=" + step;
+      model.expire(wallMillis());
       attempt(this::step);
       checkStats();
     }
@@ -133,7 +146,7 @@ final class Simulation {
       case 78 -> clear();
       case Integer each when each < 82 -> flush();
       case Integer each when each < 94 -> background.runAny(random);
-      case Integer each when each < 97 -> clock.advance(random.nextLong(LONG_NANOS));
+      case Integer each when each < 97 -> passTime();
       case 97 -> media.setFaults(random.nextBoolean());
       case 98 -> crash(random.nextInt(3) > 0);
       case 99 -> restart(random.nextInt(3) > 0);
@@ -143,14 +156,34 @@ final class Simulation {
     }
   }
 
+  /** Time passes, or someone sets the wall clock. */
+  private void passTime() {
+    if (random.nextInt(12) > 0) {
+      clock.advance(random.nextLong(LONG_NANOS));
+    } else {
+      jumpMillis = random.nextInt(3) == 0 ? 0 : random.nextLong(-DAY_MILLIS, DAY_MILLIS);
+    }
+  }
+
   private OpenReservation open(Prompt prompt) {
     StoreOptions options = StoreOptions.defaults().replacingBelow(random.nextInt(4) == 0 ? 1 : 0);
+    Duration timeToLive = limits(prompt.namespace()).timeToLive();
+    if (random.nextInt(5) == 0) {
+      timeToLive = Duration.ofMillis(1 + random.nextInt(300_000));
+      options = options.timeToLive(timeToLive);
+    }
+    return open(prompt, options, timeToLive);
+  }
+
+  private OpenReservation open(Prompt prompt, StoreOptions wanted, Duration timeToLive) {
+    StoreOptions options = wanted;
     if (setup.crashing() && random.nextBoolean()) {
       options = options.scores(workload.scores(prompt, random))
           .prefillTime(Duration.ofMillis(1 + random.nextInt(100)));
     }
+    long now = wallMillis();
     KvReservation reservation = cache.reserve(prompt.namespace(), prompt.tokens(), options);
-    return new OpenReservation(setup.layout(), prompt, reservation, at);
+    return new OpenReservation(setup.layout(), prompt, reservation, now, timeToLive, at);
   }
 
   private void store() {
@@ -158,8 +191,9 @@ final class Simulation {
     if (reservation.reservation().status() == Status.RESERVED) {
       finish(reservation);
     } else {
-      boolean expected = reservation.reservation().status() != Status.FULL || !setup.roomy();
-      assertTrue(expected, at + ": full, where there is room");
+      Status status = reservation.reservation().status();
+      assertTrue(!setup.roomy() || (status != Status.FULL && status != Status.QUOTA),
+          at + ": " + status + ", where there is room");
     }
   }
 
@@ -177,7 +211,7 @@ final class Simulation {
     open.reservation().close();
     assertFalse(committed && open.removed(), at + ": committed what was removed meanwhile");
     if (committed) {
-      model.committed(open.keys());
+      model.committed(open.keys(), open.expiryMillis(), open.reservedMillis());
     } else {
       failed(open);
     }
@@ -186,7 +220,7 @@ final class Simulation {
   /** What was removed before its commit began must not be found, not even after a restart. */
   private void failed(OpenReservation open) {
     if (!open.removed()) {
-      model.commitFailed(open.keys());
+      model.commitFailed(open.keys(), open.expiryMillis());
     }
   }
 
@@ -231,12 +265,15 @@ final class Simulation {
   }
 
   private OpenLease acquire(Prompt prompt, AcquireOptions options) {
+    long before = wallMillis();
     OpenLease open = new OpenLease(setup.layout(), prompt,
         cache.acquire(prompt.namespace(), prompt.tokens(), options), options, at);
     int chunks = open.lease().tokens() / setup.layout().chunkTokens();
     for (ChunkKey key : prompt.keys().subList(0, chunks)) {
       assertTrue(model.mayExist(key), () -> at + ": found " + key + ", which is not stored, or was removed");
+      assertFalse(model.expired(key, before), () -> at + ": found " + key + ", which has expired");
     }
+    model.expire(wallMillis());
     int least = setup.roomy() ? model.mustFind(prompt) : 0;
     assertTrue(chunks >= least, at + ": found " + chunks + " chunks, stored are " + least);
     hitTokens += open.lease().tokens();
@@ -394,7 +431,8 @@ final class Simulation {
     open();
     for (Prompt prompt : workload.prompts()) {
       int least = 0;
-      while (least < prompt.keys().size() && promised.contains(prompt.keys().get(least))) {
+      while (least < prompt.keys().size() && promised.contains(prompt.keys().get(least))
+          && model.neverExpired(prompt.keys().get(least), wallMillis())) {
         least++;
       }
       try (OpenLease.Closing found = new OpenLease.Closing(acquire(prompt, ANYTHING))) {
@@ -416,6 +454,20 @@ final class Simulation {
           () -> at + ": trouble without faults: " + each);
       assertTrue(!setup.roomy() || each.evictedChunks() == 0,
           () -> at + ": evicted where there is room: " + each);
+    }
+    if (!setup.faulty() && !setup.crashing()) {
+      checkQuotas();
+    }
+  }
+
+  private void checkQuotas() {
+    for (Namespace namespace : workload.namespaces()) {
+      for (int tier = 0; tier < setup.tiers().size(); tier++) {
+        long bytes = media.entryBytes(tier, workload.keys(namespace));
+        assertTrue(bytes <= limits(namespace).quotaBytes(),
+            () -> at + ": " + namespace.model() + " has " + bytes + " bytes in a tier, over its quota: "
+                + limits(namespace));
+      }
     }
   }
 
@@ -440,6 +492,10 @@ final class Simulation {
     assertStorable();
     lookUp();
     flush(); // what was replaced since the last flush still takes room
+    checkQuotas();
+    for (ChunkKey key : media.keys()) {
+      assertFalse(model.expired(key, wallMillis()), at + ": expired, and still in a tier: " + key);
+    }
     for (int tier = 0; tier < setup.tiers().size(); tier++) {
       assertEquals(media.inventoryBytes(tier), media.usedBytes(tier),
           at + ": bytes do not add up in tier " + tier);
@@ -457,17 +513,18 @@ final class Simulation {
   /** Liveness: whatever happened, a cache at rest finds room for one prompt again. */
   private void assertStorable() {
     long most = setup.tiers().getFirst().capacityBytes() / Setup.mostChunkBytes(setup.layout());
-    Prompt prompt = workload.startOf(workload.any(random), (int) Math.min(most, Integer.MAX_VALUE));
+    Prompt any = workload.any(random);
+    long quota = limits(any.namespace()).quotaBytes() / Setup.mostChunkBytes(setup.layout());
+    Prompt prompt = workload.startOf(any, (int) Math.min(Math.min(most, quota), Integer.MAX_VALUE));
     for (int attempt = 0; attempt < 8; attempt++) {
-      try (KvReservation reservation =
-          cache.reserve(prompt.namespace(), prompt.tokens(), StoreOptions.defaults())) {
-        if (reservation.status() == Status.STORED || reservation.status() == Status.DECLINED) {
-          return;
-        }
-        if (reservation.status() == Status.RESERVED) {
-          finish(new OpenReservation(setup.layout(), prompt, reservation, at));
-          return;
-        }
+      OpenReservation open =
+          open(prompt, StoreOptions.defaults(), limits(prompt.namespace()).timeToLive());
+      Status status = open.reservation().status();
+      if (status == Status.RESERVED) {
+        finish(open);
+      }
+      if (status == Status.RESERVED || status == Status.STORED || status == Status.DECLINED) {
+        return;
       }
       background.runAll();
     }

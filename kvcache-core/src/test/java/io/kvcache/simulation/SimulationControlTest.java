@@ -3,6 +3,7 @@ package io.kvcache.simulation;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.kvcache.KvShape;
+import io.kvcache.NamespaceLimits;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.MalformedDataException;
 import io.kvcache.spi.Tier;
@@ -11,6 +12,7 @@ import io.kvcache.testkit.ForwardingTier;
 import io.kvcache.testkit.TrailingZerosCompressor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.time.Duration;
 import java.util.Collection;
 import java.util.SplittableRandom;
 import java.util.function.Function;
@@ -40,6 +42,17 @@ class SimulationControlTest {
   @Test
   void noticesKeptRowsThatAreSwapped() {
     assertNoticed(Setup::ofAnyPolicy, setup -> setup.replacing(new SwapsKeptRows()), "wrong byte");
+  }
+
+  @Test
+  void noticesWhatIsServedAfterItsTime() {
+    assertNoticed(setup -> setup.telling(limits -> new NamespaceLimits(Duration.ZERO, limits.quotaBytes())),
+        "which has expired");
+  }
+
+  @Test
+  void noticesNamespacesThatTakeTooMuch() {
+    assertNoticed(setup -> setup.telling(limits -> limits.quotaBytes(Long.MAX_VALUE)), "over its quota");
   }
 
   private static void assertNoticed(UnaryOperator<Setup> breakIt, String complaint) {

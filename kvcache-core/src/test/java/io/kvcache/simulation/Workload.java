@@ -10,12 +10,14 @@ import io.kvcache.TokenScores;
 import io.kvcache.Tokens;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.SplittableRandom;
 
 /** A few prompts in a few namespaces, most of which begin like another one. */
 final class Workload {
-  private static final int NAMESPACES = 3;
+  static final int NAMESPACES = 3;
   private static final int MOST_CHUNKS = 7;
 
   private final List<Prompt> prompts = new ArrayList<>();
@@ -87,6 +89,14 @@ final class Workload {
 
   List<Prompt> prompts() {
     return prompts;
+  }
+
+  /** Keys of everything that may be stored in a namespace. */
+  Set<ChunkKey> keys(Namespace namespace) {
+    Set<ChunkKey> keys = new HashSet<>();
+    prompts.stream().filter(prompt -> prompt.namespace().equals(namespace))
+        .forEach(prompt -> keys.addAll(prompt.keys()));
+    return keys;
   }
 
   List<Namespace> namespaces() {

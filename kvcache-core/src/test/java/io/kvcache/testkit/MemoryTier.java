@@ -22,6 +22,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.stream.LongStream;
 
 /**
  * The simplest tier that keeps the contract: one lock, entries in insertion order, every call deterministic.
@@ -213,6 +214,11 @@ public final class MemoryTier implements Tier {
   /** Bytes of one part of an entry. */
   public synchronized long partBytes(EntryId id, int part) {
     return live.get(id).block.lengths[part];
+  }
+
+  /** Bytes of all parts of an entry; 0 where there is none. */
+  public synchronized long bytes(EntryId id) {
+    return live.containsKey(id) ? LongStream.of(live.get(id).block.lengths).sum() : 0;
   }
 
   /** Whether an entry is committed. */

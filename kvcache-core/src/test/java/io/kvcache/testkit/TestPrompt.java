@@ -90,12 +90,22 @@ public final class TestPrompt {
 
   /** Asks to store it. */
   public KvReservation reserve(KvCache cache) {
-    return cache.reserve(namespace, tokens(), StoreOptions.defaults());
+    return reserve(cache, StoreOptions.defaults());
+  }
+
+  /** Asks to store it. */
+  public KvReservation reserve(KvCache cache, StoreOptions options) {
+    return cache.reserve(namespace, tokens(), options);
   }
 
   /** Stores what is not stored yet. */
   public KvReservation.Status store(KvCache cache) {
-    try (KvReservation reservation = reserve(cache)) {
+    return store(cache, StoreOptions.defaults());
+  }
+
+  /** Stores what is not stored yet. */
+  public KvReservation.Status store(KvCache cache, StoreOptions options) {
+    try (KvReservation reservation = reserve(cache, options)) {
       if (reservation.status() == KvReservation.Status.RESERVED) {
         write(reservation);
         assertTrue(reservation.commit(), "not committed");

@@ -15,14 +15,16 @@ import io.kvcache.KvLease;
 import io.kvcache.KvReservation;
 import io.kvcache.KvReservation.Status;
 import io.kvcache.Namespace;
+import io.kvcache.NamespaceLimits;
 import io.kvcache.StoreOptions;
 import io.kvcache.TokenScores;
 import io.kvcache.Tokens;
 import io.kvcache.internal.engine.Inventory.Acceptance;
 import io.kvcache.internal.engine.Inventory.Lookup;
-import io.kvcache.internal.engine.Inventory.Removed;
 import io.kvcache.internal.engine.Recovery.Recovered;
+import io.kvcache.internal.engine.Removals.Removed;
 import io.kvcache.internal.frame.EntryNote;
+import io.kvcache.internal.tree.Stored;
 import io.kvcache.spi.Deadline;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.MalformedDataException;
@@ -34,6 +36,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
 
 /**
  * The cache: turns prompts into key chains, asks the {@link Inventory} what is stored, and hands out leases and
@@ -52,9 +55,12 @@ public final class CacheEngine implements KvCache {
   private final Flusher flusher;
   private final Control control;
   private final KeyMemo memo = new KeyMemo();
+  /** Null where namespaces have no limits. */
+  private final Function<Namespace, NamespaceLimits> limits;
 
   private CacheEngine(Settings settings) {
     this.layout = settings.layout();
+    this.limits = settings.limits();
     this.events = new Events(settings.listener(), settings.runtime().events());
     this.shared = new Assembly(settings).assemble(events);
     this.migrator = new Migrator(shared);
@@ -72,12 +78,16 @@ public final class CacheEngine implements KvCache {
     return engine;
   }
 
-  /** Finds again what durable tiers hold. A note that cannot be read is of an entry that cannot be found: removed. */
+  /**
+   * Finds again what durable tiers hold. A note that cannot be read is of an entry that cannot be found: removed, as
+   * what has expired is.
+   */
   private void recover() {
     List<Recovered> recovered = new ArrayList<>();
     long nowMillis = shared.runtime.wallClock().millis();
     for (TierHandle tier : shared.tiers) {
       List<EntryId> unreadable = new ArrayList<>();
+      List<EntryId> expired = new ArrayList<>();
       for (TierEntry entry : tier.durable() ? tier.inventory() : List.<TierEntry>of()) {
         if (entry.id().equals(SavedState.ID)) {
           restoreState(tier);
@@ -85,6 +95,10 @@ public final class CacheEngine implements KvCache {
         }
         try {
           EntryNote note = EntryNote.decode(entry.note());
+          if (Stored.expiry(note.expiryMillis()) <= nowMillis) {
+            expired.add(entry.id());
+            continue;
+          }
           long idleMillis = Math.max(0, nowMillis - note.lastUseMillis());
           recovered.add(new Recovered(entry.id(), note, tier.index, entry.storedBytes(),
               TimeUnit.MILLISECONDS.toNanos(idleMillis)));
@@ -95,6 +109,8 @@ public final class CacheEngine implements KvCache {
         }
       }
       tier.withdraw(unreadable);
+      tier.withdraw(expired);
+      shared.toldExpired(tier, expired.size());
     }
     shared.inventory.restore(recovered);
     List<Encoding> encodings = new ArrayList<>(shared.codecs.codecs().stream().map(Encoding::of).toList());
@@ -140,9 +156,10 @@ public final class CacheEngine implements KvCache {
   public KvLease acquire(Namespace namespace, Tokens tokens, AcquireOptions options) {
     Objects.requireNonNull(options, "options");
     KeyChain chain = chain(namespace, tokens);
+    noteLimits(namespace, chain.root());
     Deadline deadline = Deadline.after(nanos(options.deadline()), shared.runtime.nanoTime());
-    Acceptance usable = shared.qualities.alongPath(options.leastQuality(), options.pruned(),
-        stored -> shared.tiers.get(stored.tier()).available());
+    Acceptance usable =
+        shared.qualities.alongPath(options.leastQuality(), options.pruned(), shared::usable);
     long seen = options.awaitPending() ? shared.inventory.changes() : 0;
     Lookup found = lookup(chain, usable);
     while (options.awaitPending() && found.pending() && !shared.closed()
@@ -159,7 +176,7 @@ public final class CacheEngine implements KvCache {
     shared.counters.requestedTokens.add(tokens.length());
     shared.counters.hitTokens.add(lease.tokens());
     shared.events.accept(new CacheEvent.LookedUp(lease.tokens(), tokens.length()));
-    if (shared.inventory.wishesWaiting()) {
+    if (shared.inventory.leisureWaiting(shared.runtime.wallClock().millis())) {
       migrator.wake();
     }
     return lease;
@@ -192,20 +209,55 @@ public final class CacheEngine implements KvCache {
     return duration.compareTo(Duration.ofNanos(Long.MAX_VALUE)) >= 0 ? Long.MAX_VALUE : duration.toNanos();
   }
 
+  private NamespaceLimits limits(Namespace namespace) {
+    return limits == null ? NamespaceLimits.none()
+        : Objects.requireNonNull(limits.apply(namespace), "limits of a namespace");
+  }
+
+  private void limit(ChunkKey root, NamespaceLimits of) {
+    if (shared.inventory.quotas().limit(root, of.quotaBytes(), shared.tiers.size())) {
+      migrator.wake();
+    }
+  }
+
+  /** Takes note of the limits of a namespace that is only read, where they can be told. */
+  private void noteLimits(Namespace namespace, ChunkKey root) {
+    if (limits != null) {
+      try {
+        limit(root, limits(namespace));
+      } catch (RuntimeException e) {
+        shared.counters.pluginFailures.increment();
+      }
+    }
+  }
+
+  /** When what is reserved now expires; no clock, however wrong, makes that a time that stands for something else. */
+  private static long expiry(Duration timeToLive, long nowMillis) {
+    if (timeToLive.isZero() || timeToLive.compareTo(Duration.ofMillis(Stored.NEVER)) >= 0) {
+      return Stored.NEVER;
+    }
+    long millis = timeToLive.toMillis();
+    return nowMillis > Stored.NEVER - millis ? Stored.NEVER : Math.max(1, nowMillis + millis);
+  }
+
   @Override
   public KvReservation reserve(Namespace namespace, Tokens tokens, StoreOptions options) {
     Objects.requireNonNull(options, "options");
     KeyChain chain = chain(namespace, tokens);
     List<ChunkKey> keys = allKeys(chain);
     memo.remember(chain, tokens);
+    NamespaceLimits of = limits(namespace);
+    limit(chain.root(), of);
     if (!options.prefillTime().isZero()) {
       shared.delays.observeRecompute(tokens.length(), options.prefillTime().toNanos());
       shared.tellDelays();
     }
     options.scores().requireShape(layout, tokens.length());
     TokenScores scores = options.scores().only(shared.qualities.scored());
-    Claim claim =
-        shared.inventory.claim(chain.root(), keys, scores, shared.qualities.each(options.leastQuality()));
+    long now = shared.runtime.wallClock().millis();
+    Duration timeToLive = options.timeToLive().isZero() ? of.timeToLive() : options.timeToLive();
+    Claim claim = shared.inventory.claim(chain.root(), keys, scores,
+        shared.qualities.each(options.leastQuality()), now, expiry(timeToLive, now));
     if (claim.first() == keys.size()) {
       return new Reservation.Unreserved(Status.STORED);
     }
@@ -217,49 +269,50 @@ public final class CacheEngine implements KvCache {
     }
     Reservation reservation;
     try {
-      reservation = new Reservation(shared, claim, migrator::wake);
+      reservation = new Reservation(shared, claim, of.quotaBytes(), migrator::wake);
     } catch (RuntimeException badPlacement) {
       shared.inventory.unclaim(claim);
       throw badPlacement;
     }
     Deadline deadline = Deadline.after(nanos(options.waitForRoom()), shared.runtime.nanoTime());
-    boolean claimed = false;
+    Status status = Status.FULL;
     try {
-      claimed = claimRoom(reservation, deadline);
+      status = claimRoom(reservation, deadline);
     } finally {
-      if (!claimed) {
+      if (status != Status.RESERVED) {
         reservation.close();
       }
     }
-    if (claimed) {
+    if (status == Status.RESERVED) {
       migrator.wake();
       return reservation;
     }
     if (reservation.fits()) {
       reservation.wantRoom(migrator);
     }
-    shared.counters.rejected.increment();
-    return new Reservation.Unreserved(Status.FULL);
+    (status == Status.QUOTA ? shared.counters.overQuota : shared.counters.rejected).increment();
+    return new Reservation.Unreserved(status);
   }
 
-  private boolean claimRoom(Reservation reservation, Deadline deadline) {
-    while (reservation.fits()) {
+  private Status claimRoom(Reservation reservation, Deadline deadline) {
+    while (true) {
       long seen = shared.inventory.changes();
-      if (Tasks.onTier(shared.runtime, reservation.tier(), reservation::claimRoom)) {
-        return true;
+      Status status = reservation.claim();
+      if (status == Status.RESERVED || !reservation.fits()) {
+        return status;
       }
       reservation.wantRoom(migrator);
       if (shared.closed() || !shared.inventory.awaitChange(seen, deadline.remainingNanos())) {
-        return false;
+        return status;
       }
     }
-    return false;
   }
 
   @Override
   public void prefetch(Namespace namespace, Tokens tokens) {
     KeyChain chain = chain(namespace, tokens);
     if (chain.chunks() > 0) {
+      noteLimits(namespace, chain.root());
       shared.inventory.wishFor(chain.root(), allKeys(chain));
       migrator.wake();
     }
@@ -268,18 +321,19 @@ public final class CacheEngine implements KvCache {
   @Override
   public int remove(Namespace namespace, Tokens tokens) throws IOException {
     KeyChain chain = chain(namespace, tokens);
-    return chain.chunks() == 0 ? 0 : erase(shared.inventory.removeContext(chain.root(), allKeys(chain)));
+    return chain.chunks() == 0 ? 0
+        : erase(shared.inventory.removals().removeContext(chain.root(), allKeys(chain)));
   }
 
   @Override
   public int clear(Namespace namespace) throws IOException {
     requireMine(namespace);
-    return erase(shared.inventory.removeNamespace(KeyChain.root(namespace)));
+    return erase(shared.inventory.removals().removeNamespace(KeyChain.root(namespace)));
   }
 
   private int erase(Removed removed) throws IOException {
     // What a claim has committed of it must be taken back before the tiers can promise that it is gone.
-    shared.inventory.awaitEnd(removed.cancelled(), shared::closed);
+    shared.inventory.removals().awaitEnd(removed.cancelled(), shared::closed);
     // A move that began before may still write what was just removed; it takes it back itself when it sees that.
     // Waited for here: I/O threads are for those who have something to do.
     migrator.settle();
@@ -329,7 +383,8 @@ public final class CacheEngine implements KvCache {
   public CacheStats stats() {
     Counters counters = shared.counters;
     return new CacheStats(counters.lookups.sum(), counters.requestedTokens.sum(), counters.hitTokens.sum(),
-        counters.storedTokens.sum(), counters.rejected.sum(), counters.profiled.sum(),
+        counters.storedTokens.sum(), counters.rejected.sum(), counters.overQuota.sum(),
+        counters.profiled.sum(),
         counters.probeFailures.sum(), counters.pluginFailures.sum(), events.dropped(),
         counters.openLeases.get(),
         counters.openReservations.get(), shared.staging.taken() + shared.moverStaging.taken(),

@@ -17,9 +17,10 @@ import java.util.Optional;
  * @param held what keeps the prefix in place; null at the start of a context
  * @param placement where the chunks go; empty when the policy declines
  * @param scores what is given of their tokens
+ * @param expiryMillis when they will expire; {@link io.kvcache.internal.tree.Stored#NEVER}
  */
 record Claim(ChunkKey root, List<ChunkKey> keys, int first, boolean[] missing, Segment held,
-    Optional<Placement> placement, TokenScores scores) {
+    Optional<Placement> placement, TokenScores scores, long expiryMillis) {
   /** The keys of the chunks claimed. */
   List<ChunkKey> claimed() {
     return keys.subList(first, keys.size());

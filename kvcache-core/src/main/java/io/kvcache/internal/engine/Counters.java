@@ -18,6 +18,7 @@ final class Counters {
   final LongAdder hitTokens = new LongAdder();
   final LongAdder storedTokens = new LongAdder();
   final LongAdder rejected = new LongAdder();
+  final LongAdder overQuota = new LongAdder();
   final LongAdder profiled = new LongAdder();
   final LongAdder probeFailures = new LongAdder();
   final LongAdder pluginFailures = new LongAdder();

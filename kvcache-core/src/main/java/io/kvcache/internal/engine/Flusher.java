@@ -49,6 +49,7 @@ final class Flusher {
   private Outcome run() {
     Optional<TierHandle> durable = shared.tiers.stream().filter(TierHandle::durable).findFirst();
     try {
+      shared.removeExpired();
       durable.ifPresent(this::copyDown);
       // Counted first: what is committed after this may come too late for the tiers' flush.
       Flushed flushed = count();

@@ -218,7 +218,8 @@ final class Insights {
       long idleNanos = nanoTime.getAsLong() - segment.lastUseNanos();
       return new EntryNote(chunk.root(), chunk.previous(), chunk.position().chunk(), stored.generation(),
           stored.encoding(), stored.bytes(), nowMillis - TimeUnit.NANOSECONDS.toMillis(idleNanos),
-          segment.frequency(segment.lastUseNanos()), segment.uses(), segment.scored(), profileOf(segment));
+          segment.frequency(segment.lastUseNanos()), segment.uses(), stored.writtenExpiry(), segment.scored(),
+          profileOf(segment));
     });
   }
 

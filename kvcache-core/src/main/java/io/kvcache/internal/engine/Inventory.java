@@ -2,6 +2,7 @@ package io.kvcache.internal.engine;
 
 import io.kvcache.ChunkKey;
 import io.kvcache.TokenScores;
+import io.kvcache.internal.engine.Quotas.Charge;
 import io.kvcache.internal.engine.Recovery.Recovered;
 import io.kvcache.internal.frame.EntryNote.Profile;
 import io.kvcache.internal.tree.Position;
@@ -15,14 +16,12 @@ import io.kvcache.spi.PlacementEvent;
 import io.kvcache.spi.PlacementPolicy;
 import io.kvcache.spi.VariantClass;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.function.BooleanSupplier;
+import java.util.function.IntPredicate;
 import java.util.function.LongSupplier;
 import java.util.function.Predicate;
 
@@ -40,10 +39,11 @@ final class Inventory extends Monitor {
   private final ProfileQueue profiles;
   private final Insights insights;
   private final Claims claims = new Claims();
+  private final Removals removals;
+  private final Expiry expiry;
+  private final Quotas quotas;
   /** Chunks that a move is copying. */
   private final Set<ChunkKey> copying = new HashSet<>();
-  /** What moves under way may yet store of chunks that were removed meanwhile. */
-  private final Set<EntryId> unsettled = new HashSet<>();
   /** What the policy wants done at leisure, in the order it said so; taken by the migrator. */
   private final Set<Move> wishes = new LinkedHashSet<>();
 
@@ -60,6 +60,9 @@ final class Inventory extends Monitor {
     this.candidates = Profile.fingerprint(policy.candidates());
     this.profiles = new ProfileQueue(!policy.candidates().isEmpty());
     this.insights = new Insights(this, tree, policy, profiles, this::tell, nanoTime, tiers, candidates);
+    this.removals = new Removals(this, tree, claims, tiers);
+    this.expiry = new Expiry(this, tree, claims, tiers);
+    this.quotas = new Quotas(this, tree);
     this.nanoTime = nanoTime;
   }
 
@@ -149,6 +152,21 @@ final class Inventory extends Monitor {
     return insights;
   }
 
+  /** Takes out what callers want gone. */
+  Removals removals() {
+    return removals;
+  }
+
+  /** Takes out what has expired. */
+  Expiry expiry() {
+    return expiry;
+  }
+
+  /** What namespaces may take. */
+  Quotas quotas() {
+    return quotas;
+  }
+
   /** Lets go of what a look-up or a claim held. */
   void release(Segment last) {
     locked(() -> {
@@ -162,28 +180,34 @@ final class Inventory extends Monitor {
    *
    * @param scores what the engine gives of the prompt's tokens
    * @param enough whether an entry makes storing the chunk again needless
+   * @param nowMillis what has expired by then is missing, and expired here: it could not be told from what replaces it
+   * @param expiryMillis when what is stored will expire; {@link Stored#NEVER}
    */
-  Claim claim(ChunkKey root, List<ChunkKey> keys, TokenScores scores, Acceptance enough) {
+  Claim claim(ChunkKey root, List<ChunkKey> keys, TokenScores scores, Acceptance enough, long nowMillis,
+      long expiryMillis) {
     return locked(() -> {
-      List<Position> path = tree.match(root, keys);
+      List<Position> found = tree.match(root, keys);
+      List<Position> path = expiry.expire(found, nowMillis) ? tree.match(root, keys) : found;
+      IntPredicate lacks = chunk -> lacks(path, chunk, enough, nowMillis);
       int first = 0;
-      while (!lacks(path, first, enough)) {
+      while (!lacks.test(first)) {
         first++;
       }
       int end = first;
       while (end < keys.size() && !claims.contains(keys.get(end))
-          && !(copying.contains(keys.get(end)) && lacks(path, end, enough))) {
+          && !(copying.contains(keys.get(end)) && lacks.test(end))) {
         end++;
       }
       boolean[] missing = new boolean[end - first];
       for (int chunk = first; chunk < end; chunk++) {
-        missing[chunk - first] = lacks(path, chunk, enough);
+        missing[chunk - first] = lacks.test(chunk);
       }
       Segment parent = first == 0 ? null : path.get(first - 1).segment();
       Optional<Placement> placement =
           end == first ? Optional.empty() : policy.admit(root, parent, end - first, nanoTime.getAsLong());
       Claim claim =
-          new Claim(root, List.copyOf(keys.subList(0, end)), first, missing, parent, placement, scores);
+          new Claim(root, List.copyOf(keys.subList(0, end)), first, missing, parent, placement, scores,
+              expiryMillis);
       if (placement.isPresent()) {
         claims.add(claim);
         if (parent != null) {
@@ -199,12 +223,13 @@ final class Inventory extends Monitor {
     return locked(() -> claims.beginCommit(claim));
   }
 
-  private static boolean lacks(List<Position> path, int chunk, Acceptance enough) {
+  private static boolean lacks(List<Position> path, int chunk, Acceptance enough, long nowMillis) {
     if (chunk >= path.size()) {
       return true;
     }
     Segment segment = path.get(chunk).segment();
-    return path.get(chunk).stored().stream().noneMatch(stored -> enough.accepts(segment, stored, 0));
+    return path.get(chunk).stored().stream()
+        .noneMatch(stored -> !stored.expired(nowMillis) && enough.accepts(segment, stored, 0));
   }
 
   /**
@@ -242,16 +267,18 @@ final class Inventory extends Monitor {
    * Makes stored chunks visible, all in one step.
    *
    * @param stored for each chunk claimed its entry, or null where none was stored
+   * @param charge what they were charged
    * @return false when they, or the prefix, were removed meanwhile
    */
-  boolean publish(Claim claim, List<Stored> stored) {
+  boolean publish(Claim claim, List<Stored> stored, Charge charge) {
     return locked(() -> {
       if (claims.cancelled(claim) || (claim.held() != null && claim.held().detached())) {
         return false;
       }
       Stored example = stored.stream().filter(entry -> entry != null).findFirst().orElseThrow();
       Segment known = null;
-      List<Position> path = tree.ensure(claim.root(), claim.keys(), leaf -> like(leaf, example));
+      List<Position> path = tree.ensure(claim.root(), claim.keys(),
+          quotas.segmentChunks(claim.root(), example.bytes()), leaf -> like(leaf, example));
       long now = nanoTime.getAsLong();
       for (int index = 0; index < stored.size(); index++) {
         if (stored.get(index) != null) {
@@ -265,6 +292,7 @@ final class Inventory extends Monitor {
           tree.place(position, stored.get(index));
         }
       }
+      charge.release();
       claims.published(claim);
       signal();
       return true;
@@ -284,13 +312,18 @@ final class Inventory extends Monitor {
         .anyMatch(entry -> entry.tier() == stored.tier() && entry.encoding().equals(stored.encoding()));
   }
 
-  /** Records that a migration put an entry in place; false when the chunk was removed meanwhile. */
-  boolean place(Position position, Stored stored) {
+  /**
+   * Records that a migration put an entry in place; false when the chunk was removed meanwhile.
+   *
+   * @param charge what it was charged
+   */
+  boolean place(Position position, Stored stored, Charge charge) {
     return locked(() -> {
       if (position.segment().detached()) {
         return false;
       }
       tree.place(position, stored);
+      charge.release();
       signal();
       return true;
     });
@@ -305,7 +338,7 @@ final class Inventory extends Monitor {
   boolean displace(Position position, Stored stored) {
     return locked(() -> {
       ChunkKey key = position.key();
-      if (position.segment().detached() || claims.contains(key) || !position.stored().contains(stored)) {
+      if (position.segment().detached() || claims.contains(key) || !has(position, stored)) {
         return false;
       }
       tree.displace(position, stored.tier(), stored.encoding(), stored.generation());
@@ -314,16 +347,22 @@ final class Inventory extends Monitor {
     });
   }
 
+  private static boolean has(Position position, Stored stored) {
+    return position.stored().stream().anyMatch(stored::same);
+  }
+
   /** Where one chunk of a segment being moved is. */
   record Resident(Position position, ChunkKey root, ChunkKey previous, ChunkKey key, List<Stored> stored) {}
 
   /**
    * Marks a segment as being moved.
    *
+   * @param nowMillis what has expired by then is not moved any more, but expired
    * @return its chunks from the first on; empty when it is gone or being moved already
    */
-  List<Resident> beginMove(Segment segment) {
+  List<Resident> beginMove(Segment segment, long nowMillis) {
     return locked(() -> {
+      expiry.expire(segment, nowMillis);
       if (segment.detached() || segment.migrating()) {
         return List.<Resident>of();
       }
@@ -333,7 +372,7 @@ final class Inventory extends Monitor {
     });
   }
 
-  private List<Resident> residents(Segment segment) {
+  static List<Resident> residents(Segment segment) {
     List<Resident> chunks = new ArrayList<>(segment.chunks());
     for (int index = 0; index < segment.chunks(); index++) {
       Position position = new Position(segment, segment.firstChunk() + index);
@@ -353,15 +392,7 @@ final class Inventory extends Monitor {
   List<EntryId> endMove(Segment segment, List<Resident> chunks) {
     return locked(() -> {
       tree.markMigrating(segment, chunks.getFirst().position().chunk(), false);
-      List<EntryId> removed = new ArrayList<>();
-      for (Resident chunk : chunks) {
-        for (VariantClass variantClass : VariantClass.values()) {
-          EntryId id = new EntryId(chunk.key(), variantClass);
-          if (unsettled.remove(id)) {
-            removed.add(id);
-          }
-        }
-      }
+      List<EntryId> removed = removals.settle(chunks);
       signal();
       return removed;
     });
@@ -419,7 +450,7 @@ final class Inventory extends Monitor {
   boolean retire(Position position, Stored stored) {
     return locked(() -> {
       Segment segment = position.segment();
-      if (segment.detached() || segment.leased() || !position.stored().contains(stored)) {
+      if (segment.detached() || segment.leased() || !has(position, stored)) {
         return false;
       }
       tree.displace(position, stored.tier(), stored.encoding(), stored.generation());
@@ -456,6 +487,11 @@ final class Inventory extends Monitor {
     return locked(() -> !wishes.isEmpty());
   }
 
+  /** Whether there is anything to do at leisure: wishes, or what has expired. */
+  boolean leisureWaiting(long nowMillis) {
+    return locked(() -> !wishes.isEmpty() || expiry.waiting(nowMillis));
+  }
+
   /** A wish for a prefix in the fastest tier, as a hit would bring about. */
   void wishFor(ChunkKey root, List<ChunkKey> keys) {
     locked(() -> {
@@ -466,70 +502,6 @@ final class Inventory extends Monitor {
       }
       return null;
     });
-  }
-
-  /**
-   * What was removed from the tree.
-   *
-   * @param entries by tier, to be removed there
-   * @param cancelled claims that may yet commit entries, which they then take back; see {@link #awaitEnd}
-   */
-  record Removed(int chunks, Map<Integer, List<EntryId>> entries, List<Claim> cancelled) {}
-
-  /** Removes a context; see {@link io.kvcache.KvCache#remove}. */
-  Removed removeContext(ChunkKey root, List<ChunkKey> keys) {
-    return locked(() -> {
-      List<Position> path = tree.match(root, keys);
-      List<Segment> segments = new ArrayList<>(tree.detachOrphans(root, keys));
-      if (!path.isEmpty() && (path.size() == keys.size() || !tree.continues(path.getLast()))) {
-        int from = path.size() - 1;
-        while (from > 0 && !tree.branchesBehind(path.get(from - 1))) {
-          from--;
-        }
-        segments.addAll(tree.detachFrom(path.get(from)));
-      }
-      return removed(segments, claim -> claim.root().equals(root) && claim.inLineWith(keys));
-    });
-  }
-
-  /** Removes everything of a namespace. */
-  Removed removeNamespace(ChunkKey root) {
-    return locked(() -> removed(tree.detachNamespace(root), claim -> claim.root().equals(root)));
-  }
-
-  private Removed removed(List<Segment> segments, Predicate<Claim> claimed) {
-    Map<Integer, List<EntryId>> entries = new HashMap<>();
-    int chunks = 0;
-    for (Segment segment : segments) {
-      for (Resident chunk : residents(segment)) {
-        if (segment.migrating()) {
-          promiseUnsettled(chunk.key());
-        }
-        for (Stored stored : chunk.stored()) {
-          EntryId id = new EntryId(chunk.key(), stored.variantClass());
-          tiers.get(stored.tier()).departs(id);
-          entries.computeIfAbsent(stored.tier(), tier -> new ArrayList<>()).add(id);
-        }
-      }
-      chunks += segment.chunks();
-    }
-    List<Claim> cancelled = claims.cancel(claimed);
-    signal();
-    return new Removed(chunks, entries, cancelled);
-  }
-
-  /** Waits until claims that were cancelled while they committed are over; not after the cache was closed. */
-  void awaitEnd(List<Claim> cancelled, BooleanSupplier closed) {
-    awaitUntil(() -> closed.getAsBoolean() || !claims.committing(cancelled));
-  }
-
-  /** A migration may be about to store a chunk that was just removed; where, only it knows. */
-  private void promiseUnsettled(ChunkKey key) {
-    for (VariantClass variantClass : VariantClass.values()) {
-      EntryId id = new EntryId(key, variantClass);
-      unsettled.add(id);
-      tiers.forEach(tier -> tier.departs(id));
-    }
   }
 
   /** Rebuilds the tree from what durable tiers hold; called before anything else. */

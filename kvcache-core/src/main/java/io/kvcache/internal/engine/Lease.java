@@ -226,6 +226,10 @@ final class Lease implements KvLease {
       tally.turnTo(source);
       if (source.inPlace()) {
         MemorySegment bytes = source.part(part);
+        if (bytes == null) {
+          shared.expired(found.position(), source.id(), found.stored());
+          return false;
+        }
         tally.add(step.take(chunk, source.reader(), bytes));
         return true;
       }
@@ -235,6 +239,8 @@ final class Lease implements KvLease {
       }
       if (fetched.problem() == Source.Problem.MISSING) {
         shared.missing(found.position(), source.id(), found.stored());
+      } else if (fetched.problem() == Source.Problem.EXPIRED) {
+        shared.expired(found.position(), source.id(), found.stored());
       }
       if (fetched.problem() != null) {
         return false;

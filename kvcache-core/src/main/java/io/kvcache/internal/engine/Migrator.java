@@ -1,9 +1,11 @@
 package io.kvcache.internal.engine;
 
 import io.kvcache.CacheEvent;
+import io.kvcache.CacheEvent.DropCause;
 import io.kvcache.ChunkKey;
 import io.kvcache.Encoding;
 import io.kvcache.internal.engine.Inventory.Resident;
+import io.kvcache.internal.engine.Quotas.Place;
 import io.kvcache.internal.prune.Kept;
 import io.kvcache.internal.tree.Segment;
 import io.kvcache.internal.tree.Stored;
@@ -46,7 +48,7 @@ final class Migrator {
     this.pruner = new Pruner(shared);
   }
 
-  /** Has the background look after what the policy wishes, and after full tiers, soon. */
+  /** Has the background look after what the policy wishes, what has expired, and what is full, soon. */
   void wake() {
     if (!shared.closed() && scheduled.compareAndSet(false, true)) {
       try {
@@ -65,6 +67,7 @@ final class Migrator {
 
   private void work() {
     scheduled.set(false);
+    shared.removeExpired();
     for (TierHandle tier : shared.tiers) {
       tier.sweep();
       long wanted = tier.wanted.getAndSet(0);
@@ -73,6 +76,7 @@ final class Migrator {
         free(tier, wanted);
       }
     }
+    shared.inventory.quotas().takeLacking().forEach((place, bytes) -> makeRoom(place, bytes, EVICT_ANY, 0));
     for (Move move : shared.inventory.takeWishes()) {
       if (!carryOut(move, 0, true)) {
         shared.inventory.postpone(move);
@@ -111,11 +115,43 @@ final class Migrator {
           && move instanceof Move.Transfer(var segment, int from, Placement to, boolean keeps)
           && !keeps && to.tier() != from) {
         // Where the next tier is broken, or full of what cannot go, this one must not seize up too.
-        done = shared.dropLeaf((Segment) segment, shared.tiers.get(from));
+        done = shared.dropLeaf((Segment) segment, shared.tiers.get(from), DropCause.EVICTED);
       }
       freed |= done;
     }
     return freed;
+  }
+
+  /**
+   * Frees room in a namespace's quota by its own least recently used, moved down where there is a lower tier;
+   * whether there is so much then.
+   *
+   * @param full as for {@link #free}
+   */
+  private boolean makeRoom(Place place, long bytes, long usedBefore, int full) {
+    TierHandle tier = shared.tiers.get(place.tier());
+    Quotas quotas = shared.inventory.quotas();
+    if (quotas.room(place) >= bytes) {
+      return true;
+    }
+    for (Segment segment : quotas.leastRecentlyUsed(place, usedBefore)) {
+      if (shared.closed() || quotas.room(place) >= bytes) {
+        break;
+      }
+      if (!shared.dropCopy(segment, tier) && !moveDown(segment, place.tier(), full)) {
+        shared.dropLeaf(segment, tier, DropCause.QUOTA);
+      }
+    }
+    return quotas.room(place) >= bytes;
+  }
+
+  private boolean moveDown(Segment segment, int from, int full) {
+    int to = from + 1;
+    if (to == shared.tiers.size() || shared.closed()) {
+      return false;
+    }
+    Placement below = new Placement(to, shared.inventory.insights().persistAs(segment, to));
+    return transfer(segment, new Course(from, below, false, EVICT_ANY, full | 1 << from, false, true)) > 0;
   }
 
   private boolean carryOut(Move move, int full, boolean leisurely) {
@@ -149,7 +185,8 @@ final class Migrator {
     Placement to = course.to;
     oneAtATime.lock();
     try {
-      List<Resident> chunks = shared.inventory.beginMove(segment);
+      List<Resident> chunks = shared.inventory.beginMove(segment, shared.runtime.wallClock().millis());
+      shared.tiers.forEach(shared::discardExpired);
       if (chunks.isEmpty()) {
         return 0;
       }
@@ -260,8 +297,8 @@ final class Migrator {
         try {
           Kept keeps = drops ? kept.get(chunk.key()) : null;
           Placement to = new Placement(course.to.tier(), encoding);
-          Transcoder transcoder = new Transcoder(shared, chunk, source, to, course.keepSource, keeps,
-              (tier, bytes) -> free(tier, bytes, course.usedBefore, course.full), course.usedBefore);
+          Transcoder transcoder =
+              new Transcoder(shared, chunk, source, to, course.keepSource, keeps, room(course));
           if (shared.closed() || !transcoder.run()) {
             return copied;
           }
@@ -276,6 +313,25 @@ final class Migrator {
       there.add(chunk);
     }
     return copied;
+  }
+
+  private Transcoder.Room room(Course course) {
+    return new Transcoder.Room() {
+      @Override
+      public long usedBefore() {
+        return course.usedBefore;
+      }
+
+      @Override
+      public boolean make(TierHandle tier, long bytes) {
+        return free(tier, bytes, course.usedBefore, course.full);
+      }
+
+      @Override
+      public boolean make(Place place, long bytes) {
+        return makeRoom(place, bytes, course.usedBefore, course.full);
+      }
+    };
   }
 
   /**

@@ -39,6 +39,10 @@ final class PartReader implements AutoCloseable {
     giveBack();
     if (source.inPlace()) {
       segment = source.part(part);
+      if (segment == null) {
+        shared.expired(position, source.id(), source.stored());
+        return false;
+      }
     } else {
       Staging.Buffer buffer = staging.take(Deadline.never());
       if (buffer == null) {
@@ -50,6 +54,8 @@ final class PartReader implements AutoCloseable {
       }
       if (fetched.problem() == Source.Problem.MISSING) {
         shared.missing(position, source.id(), source.stored());
+      } else if (fetched.problem() == Source.Problem.EXPIRED) {
+        shared.expired(position, source.id(), source.stored());
       }
       if (fetched.problem() != null) {
         return false;

@@ -122,7 +122,7 @@ final class Profiler {
   /** Goes on measuring a segment. */
   private Outcome measure(Work work, Deadline deadline) {
     Context context = shared.inventory.insights().contextOf(work.segment,
-        stored -> known(stored) && shared.tiers.get(stored.tier()).available());
+        stored -> known(stored) && shared.usable(stored));
     if (context == null) {
       return Outcome.UNREADABLE;
     }

@@ -35,7 +35,8 @@ final class Recovery {
   /** An entry found at a warm restart. */
   record Recovered(EntryId id, EntryNote note, int tier, long bytes, long idleNanos) {
     Stored stored() {
-      return new Stored(tier, note.encoding(), id.variantClass(), note.generation(), bytes);
+      return new Stored(tier, note.encoding(), id.variantClass(), note.generation(), bytes,
+          Stored.expiry(note.expiryMillis()));
     }
   }
 
@@ -66,12 +67,16 @@ final class Recovery {
       position.segment().restoreUse(entry.note().frequency(), entry.note().uses(),
           nowNanos - entry.idleNanos());
       position.segment().scored(entry.note().scored());
+      tree.place(position, entry.stored());
+    }
+    // Only now: to place an entry may split a segment.
+    for (Recovered entry : byUse) {
+      Position position = positions.get(entry.id().key());
       float[] losses = entry.note().profile().lossPerChunk();
       if (losses.length == candidateCount && losses.length > 0
           && entry.note().profile().candidates() == candidates) {
         profiles.computeIfAbsent(position.segment(), segment -> new LinkedHashMap<>()).put(position, losses);
       }
-      tree.place(position, entry.stored());
     }
     profiles.forEach((segment, all) -> {
       // What some chunks lose says nothing of the others: such a segment is measured anew.

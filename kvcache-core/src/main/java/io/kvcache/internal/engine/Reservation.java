@@ -8,6 +8,8 @@ import io.kvcache.KvHalf;
 import io.kvcache.KvLayout;
 import io.kvcache.KvReservation;
 import io.kvcache.LayerSpec;
+import io.kvcache.internal.engine.Quotas.Charge;
+import io.kvcache.internal.engine.Quotas.Place;
 import io.kvcache.internal.engine.Resources.Attempt;
 import io.kvcache.internal.frame.ChunkScores;
 import io.kvcache.internal.frame.EntryNote;
@@ -36,18 +38,23 @@ final class Reservation implements KvReservation {
   private final Compressor compressor;
   private final List<FrameWriter> writers = new ArrayList<>();
   private final List<Long> generations = new ArrayList<>();
+  private final long quotaBytes;
   private final BitSet begun = new BitSet();
   private final BitSet written = new BitSet();
+  /** What was charged to the namespace; null as long as its quota has no room. */
+  private Charge charge;
   private boolean lacksRoom;
   private boolean over;
 
   /**
    * A claim to be filled.
    *
+   * @param quotaBytes what the namespace may have in a tier
    * @param afterwards run once its chunks are visible, when the policy wants something done with them
    */
-  Reservation(Resources shared, Claim claim, Runnable afterwards) {
+  Reservation(Resources shared, Claim claim, long quotaBytes, Runnable afterwards) {
     this.shared = shared;
+    this.quotaBytes = quotaBytes;
     this.afterwards = afterwards;
     this.claim = claim;
     Placement placement = claim.placement().orElseThrow();
@@ -56,11 +63,6 @@ final class Reservation implements KvReservation {
     this.compressor = shared.codecs.get(encoding.codec());
     this.tier = firstToHold(placement.tier());
     shared.counters.openReservations.incrementAndGet();
-  }
-
-  /** Where it goes. */
-  TierHandle tier() {
-    return tier;
   }
 
   /** A prompt larger than a tier goes to the next one that can hold it: the policy does not know how long it is raw. */
@@ -73,9 +75,22 @@ final class Reservation implements KvReservation {
     return shared.tiers.get(wanted);
   }
 
-  /** Whether the tier could hold all of it if it held nothing else. */
+  /**
+   * Whether there could be room at all: in the tier if it held nothing else, in the quota if the namespace had nothing
+   * there but what these chunks follow.
+   */
   boolean fits() {
-    return fits(tier);
+    return fits(tier)
+        && (charge != null || shared.inventory.quotas().couldHold(place(), mostBytes(), quotaBytes,
+            claim.keys().subList(0, claim.first())));
+  }
+
+  private Place place() {
+    return new Place(claim.root(), tier.index);
+  }
+
+  private long mostBytes() {
+    return chunkBytes() * missing();
   }
 
   private boolean fits(TierHandle candidate) {
@@ -95,8 +110,23 @@ final class Reservation implements KvReservation {
     return shared.codecs.exact(encoding) ? claim.scores().methods() : Set.of();
   }
 
+  /** Claims room for all chunks: reserved when there is, else full, or quota. */
+  Status claim() {
+    if (!fits(tier)) {
+      return Status.FULL;
+    }
+    if (charge == null) {
+      charge = shared.inventory.quotas().charge(place(), mostBytes(), quotaBytes);
+    }
+    if (charge == null) {
+      return Status.QUOTA;
+    }
+    return Tasks.onTier(shared.runtime, tier, this::claimRoom) ? Status.RESERVED : Status.FULL;
+  }
+
   /** Claims room for the chunks still without; whether all have it. */
-  boolean claimRoom() {
+  private boolean claimRoom() {
+    shared.discardExpired(tier); // what these replace may be among it
     long[] partBytes = mostPartBytes();
     while (writers.size() < claim.missing().length) {
       int index = writers.size();
@@ -105,7 +135,7 @@ final class Reservation implements KvReservation {
       if (claim.missing()[index]) {
         int chunk = claim.first() + index;
         EntryNote note = new EntryNote(claim.root(), previous(chunk), chunk, generation, encoding,
-            chunkBytes(), shared.runtime.wallClock().millis(), 1, 1, scored(), Profile.NONE);
+            chunkBytes(), shared.runtime.wallClock().millis(), 1, 1, writtenExpiry(), scored(), Profile.NONE);
         Attempt attempt = shared.create(tier, id(chunk), note.encode(), partBytes, Migrator.EVICT_ANY);
         lacksRoom = attempt.lacksRoom();
         if (attempt.write().isEmpty()) {
@@ -123,8 +153,16 @@ final class Reservation implements KvReservation {
     return true;
   }
 
-  /** Asks for the room that {@link #claimRoom} did not find, if moving others gives it; once closed, for all of it. */
+  private long writtenExpiry() {
+    return claim.expiryMillis() == Stored.NEVER ? 0 : claim.expiryMillis();
+  }
+
+  /** Asks for the room that {@link #claim} did not find, if moving others gives it; once closed, for all of it. */
   void wantRoom(Migrator migrator) {
+    if (charge == null) {
+      shared.inventory.quotas().want(place(), mostBytes());
+      migrator.wake();
+    }
     if (!lacksRoom) {
       return;
     }
@@ -242,7 +280,7 @@ final class Reservation implements KvReservation {
     boolean published = false;
     try {
       List<Stored> stored = Tasks.onTier(shared.runtime, tier, this::commitEntries);
-      published = stored != null && shared.inventory.publish(claim, stored);
+      published = stored != null && shared.inventory.publish(claim, stored, charge);
       if (published) {
         told(stored);
         if (shared.inventory.wishesWaiting()) {
@@ -284,10 +322,11 @@ final class Reservation implements KvReservation {
   private Stored commitEntry(FrameWriter writer, int chunk, long generation) {
     EntryId id = id(chunk);
     FrameHeader.Fields fields = FrameHeader.Fields.original(id, generation, claim.root(), previous(chunk),
-        chunk, encoding, compressor.parameters(), shared.runtime.wallClock().millis());
+        chunk, encoding, compressor.parameters(), shared.runtime.wallClock().millis(), writtenExpiry());
     long[] bytes = new long[1];
     boolean committed = tier.commit(() -> bytes[0] = writer.commit(fields));
-    return committed ? new Stored(tier.index, encoding, id.variantClass(), generation, bytes[0])
+    return committed
+        ? new Stored(tier.index, encoding, id.variantClass(), generation, bytes[0], claim.expiryMillis())
         : null;
   }
 
@@ -307,6 +346,9 @@ final class Reservation implements KvReservation {
 
   private void release() {
     writers.stream().filter(Objects::nonNull).forEach(FrameWriter::close);
+    if (charge != null) {
+      charge.release();
+    }
     shared.inventory.unclaim(claim);
     shared.counters.openReservations.decrementAndGet();
   }

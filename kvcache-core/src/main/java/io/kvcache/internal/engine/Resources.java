@@ -13,9 +13,7 @@ import io.kvcache.spi.CacheRuntime;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.Move;
 import io.kvcache.spi.TierWrite;
-import io.kvcache.spi.VariantClass;
 import java.io.IOException;
-import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.RejectedExecutionException;
@@ -113,6 +111,52 @@ final class Resources {
     }
   }
 
+  /** Whether the time is over at which something expires. */
+  boolean expired(long expiryMillis) {
+    return expiryMillis != Stored.NEVER && expiryMillis <= runtime.wallClock().millis();
+  }
+
+  /** Whether an entry can be read, as far as one can tell without trying. */
+  boolean usable(Stored stored) {
+    return tiers.get(stored.tier()).available() && !expired(stored.expiryMillis());
+  }
+
+  /** An entry turns out to have expired: it is removed, and the caller has a miss. */
+  void expired(Position position, EntryId id, Stored stored) {
+    if (inventory.displace(position, stored)) {
+      TierHandle tier = tiers.get(stored.tier());
+      toldExpired(tier, 1);
+      discard(tier, id);
+    }
+  }
+
+  /** Counts and tells of what has expired. */
+  void toldExpired(TierHandle tier, int chunks) {
+    if (chunks > 0) {
+      tier.expired.add(chunks);
+      events.accept(new CacheEvent.Dropped(tier.name(), chunks, DropCause.EXPIRED));
+    }
+  }
+
+  /** Removes from a tier what has left the tree because it had expired. */
+  void discardExpired(TierHandle tier) {
+    List<EntryId> ids = inventory.expiry().take(tier.index);
+    tier.discard(ids);
+    toldExpired(tier, ids.size());
+  }
+
+  /** Takes some of what has expired out of the tree; whether there was any, which is then to be discarded. */
+  boolean sweepExpired() {
+    return inventory.expiry().sweep(runtime.wallClock().millis());
+  }
+
+  /** Takes all that has expired out of the tree and out of the tiers, a little at a time. */
+  void removeExpired() {
+    do {
+      tiers.forEach(this::discardExpired);
+    } while (sweepExpired());
+  }
+
   private void discard(TierHandle tier, EntryId id) {
     try {
       runtime.io().execute(() -> tier.discard(List.of(id)));
@@ -130,8 +174,8 @@ final class Resources {
   record Attempt(Optional<TierWrite> write, boolean lacksRoom) {}
 
   /**
-   * Claims room as it is, or after evicting what can be evicted without copying. Where evicting does not help, nothing
-   * is.
+   * Claims room as it is, else with that of what has expired, else after evicting what can be evicted without copying.
+   * Where evicting does not help, nothing is.
    *
    * @param usedBefore what was last used at this time or later is not evicted
    */
@@ -139,6 +183,10 @@ final class Resources {
     long bytes = LongStream.of(partBytes).sum();
     try {
       Optional<TierWrite> write = tier.create(id, note, partBytes);
+      while (write.isEmpty() && sweepExpired()) {
+        discardExpired(tier);
+        write = tier.create(id, note, partBytes);
+      }
       while (write.isEmpty()) {
         if (!tier.removalHelps(id, partBytes)) {
           return new Attempt(write, false);
@@ -172,31 +220,33 @@ final class Resources {
 
   /** Evicts a segment from a tier, unless someone holds it by now. */
   boolean drop(Move.Drop drop) {
-    return dropIf(drop, segment -> true);
+    return dropIf(drop, segment -> true, DropCause.EVICTED);
   }
 
   /** As {@link #drop}, unless the tier has chunks of the segment that no other has. */
   private boolean dropCopy(Move.Drop drop) {
-    return dropIf(drop, segment -> segment.chunksOnlyIn(drop.tier()) == 0);
+    return dropIf(drop, segment -> segment.chunksOnlyIn(drop.tier()) == 0, DropCause.EVICTED);
   }
 
-  private boolean dropIf(Move.Drop drop, Predicate<Segment> still) {
-    List<EntryId> ids =
-        inventory.vacateIf((Segment) drop.segment(), drop.tier(), drop.classes(), still);
-    return discardEvicted(ids, tiers.get(drop.tier()));
+  /** As {@link #drop}, for the quota of its namespace, of what another tier has too. */
+  boolean dropCopy(Segment segment, TierHandle tier) {
+    return dropIf(new Move.Drop(segment, tier.index), still -> still.chunksOnlyIn(tier.index) == 0,
+        DropCause.QUOTA);
   }
 
   /** As {@link #drop}, unless contexts go on behind the segment. */
-  boolean dropLeaf(Segment segment, TierHandle tier) {
-    return discardEvicted(inventory.vacateIf(segment, tier.index, EnumSet.allOf(VariantClass.class),
-        leaf -> !leaf.hasChildren()), tier);
+  boolean dropLeaf(Segment segment, TierHandle tier, DropCause cause) {
+    return dropIf(new Move.Drop(segment, tier.index), leaf -> !leaf.hasChildren(), cause);
   }
 
-  private boolean discardEvicted(List<EntryId> ids, TierHandle tier) {
+  private boolean dropIf(Move.Drop drop, Predicate<Segment> still, DropCause cause) {
+    TierHandle tier = tiers.get(drop.tier());
+    List<EntryId> ids =
+        inventory.vacateIf((Segment) drop.segment(), drop.tier(), drop.classes(), still);
     tier.discard(ids);
     if (!ids.isEmpty()) {
       tier.evicted.add(ids.size());
-      events.accept(new CacheEvent.Dropped(tier.name(), ids.size(), DropCause.EVICTED));
+      events.accept(new CacheEvent.Dropped(tier.name(), ids.size(), cause));
     }
     return !ids.isEmpty();
   }

@@ -43,7 +43,9 @@ final class Source implements AutoCloseable {
     /** The tier has no such entry any more. */
     MISSING,
     /** The medium failed, or the time is over; the entry may be fine. */
-    UNREADABLE
+    UNREADABLE,
+    /** The chunk may not be used any more. */
+    EXPIRED
   }
 
   /** What a fetch gave: a buffer with the part, or why there is none. */
@@ -73,10 +75,10 @@ final class Source implements AutoCloseable {
     return view != null;
   }
 
-  /** A part in place, with its header read and verified. */
+  /** A part in place, with its header read and verified; null when the chunk has expired. */
   MemorySegment part(int number) throws MalformedDataException {
-    if (reader == null) {
-      open(view.part(0).toArray(ValueLayout.JAVA_BYTE));
+    if (reader == null && !open(view.part(0).toArray(ValueLayout.JAVA_BYTE))) {
+      return null;
     }
     if (number >= view.parts()) {
       throw new MalformedDataException("entry has " + view.parts() + " parts, part " + number + " is wanted");
@@ -92,7 +94,10 @@ final class Source implements AutoCloseable {
         if (!(header instanceof ReadResult.Present(long bytes))) {
           return failed(buffer, header);
         }
-        open(buffer.segment().asSlice(0, bytes).toArray(ValueLayout.JAVA_BYTE));
+        if (!open(buffer.segment().asSlice(0, bytes).toArray(ValueLayout.JAVA_BYTE))) {
+          buffer.close();
+          return Fetched.failed(Problem.EXPIRED);
+        }
         if (number == 0) {
           return new Fetched(buffer, null, null);
         }
@@ -113,18 +118,18 @@ final class Source implements AutoCloseable {
     return Fetched.failed(result instanceof ReadResult.Missing ? Problem.MISSING : Problem.UNREADABLE);
   }
 
-  /** Takes a copy of the header, so that what was verified stays what is used. */
-  private void open(byte[] header) throws MalformedDataException {
+  /** Takes a copy of the header, so that what was verified stays what is used; false when the chunk has expired. */
+  private boolean open(byte[] header) throws MalformedDataException {
     FrameHeader read =
         FrameHeader.read(shared.plan, MemorySegment.ofArray(header), id, stored.generation());
-    long now = shared.runtime.wallClock().millis();
-    if (read.expiryMillis() != 0 && read.expiryMillis() <= now) {
-      throw new MalformedDataException("chunk expired at " + read.expiryMillis() + ", now is " + now);
+    if (shared.expired(Stored.expiry(read.expiryMillis()))) {
+      return false;
     }
     if (!read.encoding().equals(stored.encoding())) {
       throw new MalformedDataException("frame is " + read.encoding() + ", expected " + stored.encoding());
     }
     reader = new FrameReader(read, shared.codecs, id, stored.generation());
+    return true;
   }
 
   /** Reads verified KV; there is one once a part was had. */

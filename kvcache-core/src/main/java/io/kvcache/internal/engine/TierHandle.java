@@ -46,6 +46,7 @@ final class TierHandle {
   final LongAdder bytesWritten = new LongAdder();
   final LongAdder bytesRead = new LongAdder();
   final LongAdder evicted = new LongAdder();
+  final LongAdder expired = new LongAdder();
   final LongAdder corrupt = new LongAdder();
   final LongAdder missing = new LongAdder();
   /** Bytes that a reservation found no room for, for the migrator to see to. */
@@ -361,6 +362,6 @@ final class TierHandle {
     TierUsage usage = usage();
     return new TierStats(name(), usage.capacityBytes(), usage.usedBytes(), usage.entries(),
         bytesWritten.sum(),
-        bytesRead.sum(), evicted.sum(), corrupt.sum(), missing.sum(), errors.sum(), fenced);
+        bytesRead.sum(), evicted.sum(), expired.sum(), corrupt.sum(), missing.sum(), errors.sum(), fenced);
   }
 }

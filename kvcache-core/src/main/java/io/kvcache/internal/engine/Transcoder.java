@@ -3,6 +3,8 @@ package io.kvcache.internal.engine;
 import io.kvcache.DropMethod;
 import io.kvcache.KvHalf;
 import io.kvcache.internal.engine.Inventory.Resident;
+import io.kvcache.internal.engine.Quotas.Charge;
+import io.kvcache.internal.engine.Quotas.Place;
 import io.kvcache.internal.engine.Resources.Attempt;
 import io.kvcache.internal.frame.FrameHeader;
 import io.kvcache.internal.frame.FrameReader;
@@ -43,12 +45,20 @@ final class Transcoder {
   private final boolean keepSource;
   private final Kept kept;
   private final Room room;
-  private final long usedBefore;
+  /** What was charged to the namespace for the copy. */
+  private Charge charge;
   private boolean retired;
 
-  /** Makes room in a tier by moving others; whether any was made. */
+  /** Makes room by moving others. */
   interface Room {
+    /** What was last used before this time may be evicted from the target. */
+    long usedBefore();
+
+    /** Makes room in a tier; whether any was made. */
     boolean make(TierHandle tier, long bytes);
+
+    /** Makes so much room in a namespace's quota; whether there is. */
+    boolean make(Place place, long bytes);
   }
 
   /**
@@ -58,10 +68,9 @@ final class Transcoder {
    * @param to where, and how encoded: as the source, or as the source can be
    * @param keepSource whether the source is to stay, unless the copy has its id
    * @param kept the tokens to keep of a source that has all; null to keep what the source has
-   * @param usedBefore what was last used before this time may be evicted from the target
    */
   Transcoder(Resources shared, Resident chunk, Stored stored, Placement to, boolean keepSource,
-      Kept kept, Room room, long usedBefore) {
+      Kept kept, Room room) {
     this.shared = shared;
     this.chunk = chunk;
     this.stored = stored;
@@ -70,13 +79,35 @@ final class Transcoder {
     this.tier = shared.tiers.get(to.tier());
     this.kept = kept;
     this.room = room;
-    this.usedBefore = usedBefore;
   }
 
   /** Makes the copy and records it; false when it could not be. */
   boolean run() {
-    Stored copy = make();
-    return copy != null && shared.inventory.place(chunk.position(), copy);
+    try {
+      Stored copy = make();
+      return copy != null && shared.inventory.place(chunk.position(), copy, charge);
+    } finally {
+      if (charge != null) {
+        charge.release();
+      }
+    }
+  }
+
+  /**
+   * Charges the namespace for the copy; false when its quota has no room.
+   *
+   * @param replaced what of the target is forgotten before the copy is stored
+   */
+  private boolean charge(long bytes, Set<VariantClass> replaced, boolean makingRoom) {
+    long replacedBytes = chunk.stored().stream()
+        .filter(each -> each.tier() == to.tier() && replaced.contains(each.variantClass()))
+        .mapToLong(Stored::bytes).sum();
+    Place place = new Place(chunk.root(), to.tier());
+    charge = shared.inventory.quotas().chargeMove(place, bytes, replacedBytes);
+    if (charge == null && makingRoom && room.make(place, bytes - replacedBytes)) {
+      charge = shared.inventory.quotas().chargeMove(place, bytes, replacedBytes);
+    }
+    return charge != null;
   }
 
   private Stored make() {
@@ -125,7 +156,10 @@ final class Transcoder {
       bytes[part] = reader.header().partBytes(part);
     }
     Stored copy = new Stored(to.tier(), to.encoding(), stored.variantClass(), stored.generation(),
-        LongStream.of(bytes).sum());
+        LongStream.of(bytes).sum(), stored.expiryMillis());
+    if (!charge(copy.bytes(), EnumSet.of(copy.variantClass()), true)) {
+      return null;
+    }
     Optional<TierWrite> claimed = claim(copy, bytes);
     if (claimed.isEmpty()) {
       return null;
@@ -173,9 +207,14 @@ final class Transcoder {
     long[] most = mostPartBytes(parent, compressor);
     Stored planned = planned(LongStream.of(most).sum());
     Optional<TierWrite> claimed;
+    // What takes its source's place needs no more room than that has, if it goes first.
+    if (!charge(planned.bytes(), EnumSet.of(planned.variantClass()), !takesItsPlace())) {
+      return takesItsPlace() ? swap(source, parts) : null;
+    }
     if (takesItsPlace()) {
       Attempt attempt = claimFree(planned, most);
       if (attempt.lacksRoom()) {
+        charge.release();
         return swap(source, parts);
       }
       claimed = attempt.write();
@@ -208,12 +247,16 @@ final class Transcoder {
       }
       Stored copy = planned.withBytes(writer.commit(fields(planned, parent, compressor)));
       Set<VariantClass> replaced = EnumSet.of(stored.variantClass(), planned.variantClass());
+      // Making room may take buffers.
+      parts.giveBack();
+      if (!charge(copy.bytes(), replaced, true)) {
+        return null;
+      }
       List<EntryId> left = shared.inventory.vacate(List.of(chunk), to.tier(), replaced, true);
       if (left.isEmpty()) {
         return null;
       }
-      // What is still being looked at takes room, and making room may take buffers.
-      parts.giveBack();
+      // What is still being looked at takes room.
       source.close();
       Optional<TierWrite> claimed = claimInPlaceOf(left, copy, made.bytes());
       if (claimed.isEmpty()) {
@@ -236,7 +279,7 @@ final class Transcoder {
   private Stored planned(long bytes) {
     VariantClass variantClass = shared.codecs.variantClass(to.encoding());
     long generation = variantClass == VariantClass.SERVING ? shared.nextGeneration() : stored.generation();
-    return new Stored(to.tier(), to.encoding(), variantClass, generation, bytes);
+    return new Stored(to.tier(), to.encoding(), variantClass, generation, bytes, stored.expiryMillis());
   }
 
   private Kept keeps(FrameHeader parent) {
@@ -326,9 +369,9 @@ final class Transcoder {
 
   private Optional<TierWrite> claim(Stored copy, long[] bytes) {
     byte[] note = note(copy);
-    Attempt attempt = shared.create(tier, id(copy), note, bytes, usedBefore);
+    Attempt attempt = shared.create(tier, id(copy), note, bytes, room.usedBefore());
     if (attempt.lacksRoom() && room.make(tier, LongStream.of(bytes).sum())) {
-      attempt = shared.create(tier, id(copy), note, bytes, usedBefore);
+      attempt = shared.create(tier, id(copy), note, bytes, room.usedBefore());
     }
     return attempt.write();
   }

@@ -22,17 +22,19 @@ import java.util.zip.CRC32C;
  * @param lastUseMillis when a look-up last covered the chunk, in milliseconds since the epoch
  * @param frequency decayed number of uses at that time
  * @param uses number of uses, not decayed
+ * @param expiryMillis from when on it counts as not there, in milliseconds since the epoch; 0 for never
  * @param scored methods that its frame, if full, carries scores for
  * @param profile what was measured of its context
  */
 public record EntryNote(
     ChunkKey root, ChunkKey previous, int chunkIndex, long generation, Encoding encoding, long bytes,
-    long lastUseMillis, double frequency, long uses, Set<DropMethod> scored, Profile profile) {
+    long lastUseMillis, double frequency, long uses, long expiryMillis, Set<DropMethod> scored,
+    Profile profile) {
   /** Most candidates a note has room for. */
-  public static final int MAX_CANDIDATES = 96;
+  public static final int MAX_CANDIDATES = 94;
 
-  private static final int VERSION = 2;
-  private static final int PROFILE_AT = 116;
+  private static final int VERSION = 3;
+  private static final int PROFILE_AT = 124;
   private static final int LOSSES_AT = PROFILE_AT + 8;
 
   /**
@@ -75,6 +77,7 @@ public record EntryNote(
     out.set(Wire.LONG, 92, lastUseMillis);
     out.set(Wire.DOUBLE, 100, frequency);
     out.set(Wire.LONG, 108, uses);
+    out.set(Wire.LONG, 116, expiryMillis);
     out.set(Wire.INT, PROFILE_AT, profile.candidates);
     out.set(Wire.SHORT, PROFILE_AT + 4, (short) losses.length);
     out.set(Wire.SHORT, PROFILE_AT + 6, (short) ChunkScores.mask(scored));
@@ -105,9 +108,11 @@ public record EntryNote(
     Preamble.require(index >= 0 && bytes > 0, "note has chunk index %d, %d bytes", index, bytes);
     Preamble.require(frequency >= 0 && frequency < Double.POSITIVE_INFINITY, "note has frequency %s",
         frequency);
+    long expiry = in.get(Wire.LONG, 116);
+    Preamble.require(expiry >= 0, "note expires at %d", expiry);
     return new EntryNote(
         ChunkKey.read(in, 4), ChunkKey.read(in, 36), index, in.get(Wire.LONG, 72), encoding(in), bytes,
-        in.get(Wire.LONG, 92), frequency, in.get(Wire.LONG, 108), scored(in), profile(in));
+        in.get(Wire.LONG, 92), frequency, in.get(Wire.LONG, 108), expiry, scored(in), profile(in));
   }
 
   private static Encoding encoding(MemorySegment in) throws MalformedDataException {

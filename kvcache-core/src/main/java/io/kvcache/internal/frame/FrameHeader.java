@@ -78,12 +78,12 @@ public final class FrameHeader {
       long createdMillis,
       long expiryMillis,
       long parentGeneration) {
-    /** A frame that was not made from another one, and does not expire. */
+    /** A frame that was not made from another one; {@code expiryMillis} 0 for one that does not expire. */
     public static Fields original(
         EntryId id, long generation, ChunkKey root, ChunkKey previous, int chunkIndex, Encoding encoding,
-        int parameters, long createdMillis) {
+        int parameters, long createdMillis, long expiryMillis) {
       return new Fields(
-          id, generation, root, previous, chunkIndex, encoding, parameters, createdMillis, 0, 0);
+          id, generation, root, previous, chunkIndex, encoding, parameters, createdMillis, expiryMillis, 0);
     }
   }
 

@@ -31,7 +31,7 @@ public record Position(Segment below, int chunk) {
       if (variant.has(index)) {
         all.add(
             new Stored(variant.tier(), variant.encoding(), variant.variantClass(), variant.generation(index),
-                variant.bytes(index)));
+                variant.bytes(index), variant.expiryMillis()));
       }
     }
     return all;

@@ -2,6 +2,7 @@ package io.kvcache.internal.tree;
 
 import io.kvcache.ChunkKey;
 import io.kvcache.Encoding;
+import io.kvcache.spi.EntryId;
 import io.kvcache.spi.PlacementEvent;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -28,6 +29,8 @@ public final class PrefixTree {
   private final Map<ChunkKey, Segment> roots = new HashMap<>();
   /** Segments without parent, by namespace root and the key their first chunk follows. */
   private final Map<ChunkKey, Map<ChunkKey, List<Segment>>> orphans = new HashMap<>();
+  private final Accounts accounts = new Accounts();
+  private final Expiries expiries = new Expiries();
   private long nextId;
   private int segments;
   private long chunks;
@@ -53,6 +56,11 @@ public final class PrefixTree {
   /** Chunks in the tree, stored or not. */
   public long chunks() {
     return chunks;
+  }
+
+  /** What each namespace has in each tier. */
+  public Accounts accounts() {
+    return accounts;
   }
 
   /** Chunks of {@code keys}, from the first on, that are in the tree, whether stored or not. */
@@ -109,10 +117,12 @@ public final class PrefixTree {
   /**
    * Makes sure that the context {@code keys} is in the tree.
    *
+   * @param mostChunks of a segment that is extended, if less than what any may have
    * @param joinable whether a leaf may be extended; else what follows it becomes its child
    * @return a position for each key
    */
-  public List<Position> ensure(ChunkKey root, List<ChunkKey> keys, Predicate<Segment> joinable) {
+  public List<Position> ensure(ChunkKey root, List<ChunkKey> keys, int mostChunks,
+      Predicate<Segment> joinable) {
     List<Position> path = match(root, keys);
     Segment at = path.size() < keys.size() ? endOf(root, path) : null;
     Segment joined = null;
@@ -122,7 +132,7 @@ public final class PrefixTree {
         path = match(root, keys);
         at = path.size() < keys.size() ? endOf(root, path) : null;
       } else {
-        if (!hasRoom(at) || at.migrating() || (at != joined && !joinable.test(at))) {
+        if (!hasRoom(at, mostChunks) || at.migrating() || (at != joined && !joinable.test(at))) {
           at = newSegment(root, at, at.firstChunk() + at.chunks());
         }
         if (at != joined) {
@@ -136,8 +146,8 @@ public final class PrefixTree {
     return path;
   }
 
-  private boolean hasRoom(Segment leaf) {
-    return leaf.chunks() > 0 && leaf.chunks() < maxSegmentChunks && !leaf.hasChildren();
+  private boolean hasRoom(Segment leaf, int mostChunks) {
+    return leaf.chunks() > 0 && leaf.chunks() < Math.min(maxSegmentChunks, mostChunks) && !leaf.hasChildren();
   }
 
   /** The segment that ends where a path does, from which another chunk can go on. */
@@ -206,6 +216,8 @@ public final class PrefixTree {
     if (orphan) {
       addOrphan(upper);
     }
+    expiries.update(upper);
+    expiries.update(segment);
     events.accept(new PlacementEvent.Split(upper, segment));
     return upper;
   }
@@ -234,7 +246,7 @@ public final class PrefixTree {
     } else {
       at = chunkIndex == 0 ? root(root) : null;
     }
-    if (at == null || !hasRoom(at)) {
+    if (at == null || !hasRoom(at, maxSegmentChunks)) {
       Segment above = at;
       at = newSegment(root, above, chunkIndex);
       if (above == null) {
@@ -253,9 +265,69 @@ public final class PrefixTree {
 
   /** Records an entry of a chunk. */
   public void place(Position position, Stored stored) {
+    partByExpiry(position, stored);
     Segment segment = position.segment();
-    segment.place(position.chunk() - segment.firstChunk(), stored);
+    long growth = segment.place(position.chunk() - segment.firstChunk(), stored);
+    accounts.stored(segment.root(), stored.tier(), growth);
+    expiries.update(segment);
     events.accept(new PlacementEvent.Placed(segment, stored.tier()));
+  }
+
+  /**
+   * Chunks of a segment in one tier and encoding expire together, so that when takes nothing for each. A chunk may go
+   * with one before it, without which nobody reaches it, but not with one behind it: there the segment is split.
+   */
+  private void partByExpiry(Position position, Stored stored) {
+    Segment segment = position.segment();
+    Variant variant = segment.variant(stored.tier(), stored.encoding());
+    int index = position.chunk() - segment.firstChunk();
+    if (variant != null && variant.shortens(index, stored.expiryMillis())) {
+      endAt(new Position(segment, position.chunk() - 1));
+    } else if (variant != null && variant.isShortened(index, stored.expiryMillis())) {
+      endAt(position);
+    }
+  }
+
+  /** Told of entries that have left the tree. */
+  public interface Departing {
+    /** The entry is in the tree no more, and to be removed from its tier. */
+    void departs(int tier, EntryId id);
+  }
+
+  /**
+   * Forgets the entries of a segment that are over; removes segments that thereby become useless.
+   *
+   * @param kept chunks to leave alone
+   * @return how many entries those were
+   */
+  public int expire(Segment segment, long nowMillis, Predicate<ChunkKey> kept, Departing departing) {
+    int count = 0;
+    for (Variant variant : List.copyOf(segment.variants())) {
+      for (int index = 0; variant.expiryMillis() <= nowMillis && index < segment.chunks(); index++) {
+        if (variant.has(index) && !kept.test(segment.key(index))) {
+          displace(segment, index, variant);
+          departing.departs(variant.tier(), new EntryId(segment.key(index), variant.variantClass()));
+          count++;
+        }
+      }
+    }
+    prune(segment);
+    return count;
+  }
+
+  /** Segments of which something expires. */
+  int expiring() {
+    return expiries.size();
+  }
+
+  /** Whether anything is over in a segment that nobody holds. */
+  public boolean anyExpired(long nowMillis) {
+    return expiries.any(nowMillis);
+  }
+
+  /** Up to {@code most} segments that nobody holds and in which something is over. */
+  public List<Segment> expired(long nowMillis, int most) {
+    return expiries.over(nowMillis, most);
   }
 
   /** Takes note of what was measured of a segment: for each candidate what one chunk adds to the loss. */
@@ -274,11 +346,16 @@ public final class PrefixTree {
     for (Variant variant : List.copyOf(segment.variants())) {
       boolean same = variant.tier() == tier && variant.encoding().equals(encoding) && variant.has(index);
       if (same && variant.generation(index) == generation) {
-        segment.displace(index, variant);
-        events.accept(new PlacementEvent.Left(segment, tier));
+        displace(segment, index, variant);
       }
     }
     prune(segment);
+  }
+
+  private void displace(Segment segment, int index, Variant variant) {
+    accounts.stored(segment.root(), variant.tier(), -segment.displace(index, variant));
+    expiries.update(segment);
+    events.accept(new PlacementEvent.Left(segment, variant.tier()));
   }
 
   /** Takes a path in use, or lets go of it: a held segment is not removed for being empty, nor moved. */
@@ -328,7 +405,11 @@ public final class PrefixTree {
 
   private void gone(Segment segment) {
     segment.detach();
+    expiries.update(segment);
     if (segment.chunks() > 0) {
+      for (Variant variant : segment.variants()) {
+        accounts.stored(segment.root(), variant.tier(), -variant.bytes());
+      }
       segments--;
       chunks -= segment.chunks();
       events.accept(new PlacementEvent.Gone(segment));
@@ -409,6 +490,20 @@ public final class PrefixTree {
   public void forEach(Consumer<Segment> each) {
     Deque<Segment> open = new ArrayDeque<>(roots.values());
     orphans.values().forEach(waiting -> waiting.values().forEach(open::addAll));
+    forEach(open, each);
+  }
+
+  /** Calls back for every segment of a namespace, a parent before its children. */
+  public void forEach(ChunkKey root, Consumer<Segment> each) {
+    Deque<Segment> open = new ArrayDeque<>();
+    if (roots.containsKey(root)) {
+      open.add(roots.get(root));
+    }
+    orphans.getOrDefault(root, Map.of()).values().forEach(open::addAll);
+    forEach(open, each);
+  }
+
+  private static void forEach(Deque<Segment> open, Consumer<Segment> each) {
     while (!open.isEmpty()) {
       Segment segment = open.pop();
       if (segment.chunks() > 0) {

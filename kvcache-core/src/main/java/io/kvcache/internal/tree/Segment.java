@@ -2,6 +2,7 @@ package io.kvcache.internal.tree;
 
 import io.kvcache.ChunkKey;
 import io.kvcache.DropMethod;
+import io.kvcache.Encoding;
 import io.kvcache.spi.SegmentView;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -42,6 +43,8 @@ public final class Segment implements SegmentView {
   private double frequency;
   private long lastUseNanos;
   private long uses;
+  /** By when {@link Expiries} knows it. */
+  private long noticeMillis = Stored.NEVER;
   /** For each candidate what one chunk adds to the loss of its context, NaN where unknown; null where all is. */
   private float[] lossPerChunk;
   /** The methods that the engine gave scores for, of every chunk. */
@@ -177,28 +180,63 @@ public final class Segment implements SegmentView {
     return variants;
   }
 
-  /** A tier has one entry for a chunk and class: what was there in another encoding is replaced. */
-  void place(int index, Stored stored) {
-    Variant into = null;
+  /** Its chunks in one tier in one encoding, or null. */
+  Variant variant(int tier, Encoding encoding) {
+    for (Variant variant : variants) {
+      if (variant.tier() == tier && variant.encoding().equals(encoding)) {
+        return variant;
+      }
+    }
+    return null;
+  }
+
+  /**
+   * A tier has one entry for a chunk and class: what was there in another encoding is replaced.
+   *
+   * @return bytes that the segment has more in the tier now
+   */
+  long place(int index, Stored stored) {
+    Variant into = variant(stored.tier(), stored.encoding());
+    long replaced = into == null ? 0 : into.bytes(index);
     for (Variant variant : List.copyOf(variants)) {
-      if (variant.tier() == stored.tier() && variant.encoding().equals(stored.encoding())) {
-        into = variant;
-      } else if (variant.tier() == stored.tier() && variant.variantClass() == stored.variantClass()) {
-        displace(index, variant);
+      if (variant != into && variant.tier() == stored.tier()
+          && variant.variantClass() == stored.variantClass()) {
+        replaced += displace(index, variant);
       }
     }
     if (into == null) {
       into = new Variant(stored.tier(), stored.encoding(), stored.variantClass(), chunks);
       variants.add(into);
     }
-    into.add(index, stored.generation(), stored.bytes());
+    into.add(index, stored.generation(), stored.bytes(), stored.expiryMillis());
+    return stored.bytes() - replaced;
   }
 
-  void displace(int index, Variant variant) {
+  /** Forgets an entry; returns its bytes. */
+  long displace(int index, Variant variant) {
+    long bytes = variant.bytes(index);
     variant.remove(index);
     if (variant.present() == 0) {
       variants.remove(variant);
     }
+    return bytes;
+  }
+
+  /** When the first of its entries expires; {@link Stored#NEVER}. */
+  public long expiryMillis() {
+    long earliest = Stored.NEVER;
+    for (Variant variant : variants) {
+      earliest = Math.min(earliest, variant.expiryMillis());
+    }
+    return earliest;
+  }
+
+  long noticeMillis() {
+    return noticeMillis;
+  }
+
+  void setNoticeMillis(long millis) {
+    noticeMillis = millis;
   }
 
   /** Whether no chunk is stored anywhere. */

@@ -14,6 +14,8 @@ public final class Variant implements VariantView {
   private final Encoding encoding;
   private final VariantClass variantClass;
   private long present;
+  /** The earliest of all chunks: those behind one that has expired cannot be reached anyway. */
+  private long expiryMillis = Stored.NEVER;
   private long[] generations;
   /** Of each chunk; null while all have {@link #alikeBytes}, as most encodings give. */
   private long[] bytes;
@@ -79,7 +81,27 @@ public final class Variant implements VariantView {
     return sum;
   }
 
-  void add(int index, long generation, long storedBytes) {
+  /** From when on its chunks count as not there. */
+  long expiryMillis() {
+    return expiryMillis;
+  }
+
+  /** Whether chunk {@code index} or one before it is there. */
+  private boolean hasUpTo(int index) {
+    return (present << (Segment.MAX_CHUNKS - 1 - index)) != 0;
+  }
+
+  /** Whether a chunk that expires then would take chunks before it along, for which one before it is there. */
+  boolean shortens(int index, long expiry) {
+    return expiry < expiryMillis && index > 0 && hasUpTo(index - 1);
+  }
+
+  /** Whether a chunk that expires then would go with chunks behind it, since none before it is there. */
+  boolean isShortened(int index, long expiry) {
+    return expiry > expiryMillis && present != 0 && !hasUpTo(index);
+  }
+
+  void add(int index, long generation, long storedBytes, long expiry) {
     if (index >= generations.length) {
       int capacity = Math.min(Segment.MAX_CHUNKS, Math.max(index + 1, generations.length * 2));
       generations = Arrays.copyOf(generations, capacity);
@@ -95,6 +117,8 @@ public final class Variant implements VariantView {
     if (bytes != null) {
       bytes[index] = storedBytes;
     }
+    boolean alone = (present & ~(1L << index)) == 0;
+    expiryMillis = alone ? expiry : Math.min(expiryMillis, expiry);
     present |= 1L << index;
     generations[index] = generation;
   }
@@ -108,7 +132,7 @@ public final class Variant implements VariantView {
     Variant upper = new Variant(tier, encoding, variantClass, count);
     for (int index = 0; index < count; index++) {
       if (has(index)) {
-        upper.add(index, generations[index], bytes(index));
+        upper.add(index, generations[index], bytes(index), expiryMillis);
       }
     }
     generations = Arrays.copyOfRange(Arrays.copyOf(generations, total), count, total);

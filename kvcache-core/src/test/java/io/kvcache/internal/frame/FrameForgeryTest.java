@@ -172,7 +172,7 @@ class FrameForgeryTest {
   private static Frame frame(FramePlan plan, Compressor codec, EntryId id, long generation,
       long seed) {
     FrameHeader.Fields fields = FrameHeader.Fields.original(id, generation, Frames.EXAMPLE_ROOT,
-        Frames.EXAMPLE_ROOT, 0, Encoding.of(codec.codec()), codec.parameters(), 0);
+        Frames.EXAMPLE_ROOT, 0, Encoding.of(codec.codec()), codec.parameters(), 0, 0);
     return new Frame(id, generation, codec.codec(),
         Frames.write(plan, codec, fields, Frames.inOrder(Frames.randomHalves(TWO_GROUPS, seed))));
   }

@@ -26,9 +26,9 @@ class FrameGoldenTest {
   private static final String GROUP = "5d6528802cd677d6f5080f92b54030c9bf35f4210874fe6db0465893c5955885";
   private static final String NOTE =
       """
-          0200000025c82ed410920abfcbe392dd7e79b4c69f33a02b539eee7105d399f7c9d4f8a15ef069171fc766e7be86d546ee3ba2cc\
+          0300000025c82ed410920abfcbe392dd7e79b4c69f33a02b539eee7105d399f7c9d4f8a15ef069171fc766e7be86d546ee3ba2cc\
           ca0b129676a39ae621faf86fe981565e01000000efcdab896745230100000064440200000000000000\
-          6c50c4a0010000000000000000f83f0300000000000000000000000000000053ce122d""";
+          6c50c4a0010000000000000000f83f030000000000000000505c18a30100000000000000000000fa87f5a8""";
   private static final List<Encoding> CANDIDATES = List.of(Encoding.RAW, Encoding.of(3),
       Encoding.of(3).keeping(DropMethod.KNORM, 50));
 
@@ -39,14 +39,14 @@ class FrameGoldenTest {
   private static EntryNote note() {
     List<ChunkKey> keys = Frames.exampleKeys();
     return new EntryNote(Frames.EXAMPLE_ROOT, keys.get(0), 1, Frames.EXAMPLE_GENERATION, Encoding.RAW,
-        580, 1_790_000_000_000L, 1.5, 3, Set.of(), Profile.NONE);
+        580, 1_790_000_000_000L, 1.5, 3, 1_800_000_000_000L, Set.of(), Profile.NONE);
   }
 
   private static EntryNote noteWithLosses() {
     EntryNote plain = note();
     Profile profile = new Profile(Profile.fingerprint(CANDIDATES), new float[] {0, 0.125f, Float.NaN});
     return new EntryNote(plain.root(), plain.previous(), 1, plain.generation(), CANDIDATES.get(2),
-        plain.bytes(), plain.lastUseMillis(), plain.frequency(), plain.uses(),
+        plain.bytes(), plain.lastUseMillis(), plain.frequency(), plain.uses(), 0,
         Set.of(DropMethod.SNAPKV, DropMethod.EXPECTED_ATTENTION), profile);
   }
 
@@ -149,17 +149,21 @@ class FrameGoldenTest {
   void notesThatCannotBeRightAreRefused() {
     EntryNote good = note();
     List<EntryNote> bad = List.of(
-        new EntryNote(good.root(), good.previous(), -1, 1, Encoding.RAW, 580, 0, 1, 1, Set.of(),
+        new EntryNote(good.root(), good.previous(), -1, 1, Encoding.RAW, 580, 0, 1, 1, 0, Set.of(),
             Profile.NONE),
-        new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 0, 0, 1, 1, Set.of(), Profile.NONE),
-        new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, Long.MIN_VALUE, 0, 1, 1,
+        new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 0, 0, 1, 1, 0, Set.of(),
+            Profile.NONE),
+        new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, Long.MIN_VALUE, 0, 1, 1, 0,
             Set.of(), Profile.NONE),
-        new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 580, 0, -1, 1, Set.of(),
+        new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 580, 0, -1, 1, 0, Set.of(),
             Profile.NONE),
-        new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 580, 0, Double.NaN, 1, Set.of(),
+        new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 580, 0, Double.NaN, 1, 0, Set.of(),
             Profile.NONE),
         new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 580, 0, Double.POSITIVE_INFINITY, 1,
+            0,
             Set.of(), Profile.NONE),
+        new EntryNote(good.root(), good.previous(), 1, 1, Encoding.RAW, 580, 0, 1, 1, -1, Set.of(),
+            Profile.NONE),
         withProfile(good, new float[] {1.5f}), withProfile(good, new float[] {-0.1f}),
         withProfile(good, new float[EntryNote.MAX_CANDIDATES + 1]));
     for (EntryNote note : bad) {
@@ -168,7 +172,7 @@ class FrameGoldenTest {
   }
 
   private static EntryNote withProfile(EntryNote note, float[] losses) {
-    return new EntryNote(note.root(), note.previous(), 1, 1, Encoding.RAW, 580, 0, 1, 1,
+    return new EntryNote(note.root(), note.previous(), 1, 1, Encoding.RAW, 580, 0, 1, 1, 0,
         Set.of(), new Profile(1, losses));
   }
 
@@ -178,10 +182,10 @@ class FrameGoldenTest {
     assertEquals("dropping method 0 keeps 99 percent", noteRefusal(83, 99));
     assertEquals("dropping method 7 keeps 100 percent", noteRefusal(82, 7));
     assertEquals("dropping method 3 keeps 100 percent", noteRefusal(82, 3));
-    assertEquals("note version is 1, expected 2", noteRefusal(0, 1));
-    assertEquals("note of 128 bytes has losses of 1 candidates", noteRefusal(120, 1));
-    assertEquals("note of 128 bytes has losses of 65280 candidates", noteRefusal(121, 255));
-    assertEquals("scores are for methods 00000004, known are 00000070", noteRefusal(122, 4));
+    assertEquals("note version is 2, expected 3", noteRefusal(0, 2));
+    assertEquals("note of 136 bytes has losses of 1 candidates", noteRefusal(128, 1));
+    assertEquals("note of 136 bytes has losses of 65280 candidates", noteRefusal(129, 255));
+    assertEquals("scores are for methods 00000004, known are 00000070", noteRefusal(130, 4));
   }
 
   private static String noteRefusal(int at, int value) {

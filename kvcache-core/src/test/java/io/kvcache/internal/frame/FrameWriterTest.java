@@ -39,7 +39,7 @@ class FrameWriterTest {
 
   private static FrameHeader.Fields fields(Compressor codec) {
     return FrameHeader.Fields.original(Frames.exampleId(), 5, Frames.EXAMPLE_ROOT, Frames.EXAMPLE_ROOT, 0,
-        Encoding.of(codec.codec()), codec.parameters(), 42);
+        Encoding.of(codec.codec()), codec.parameters(), 42, 0);
   }
 
   /** Random halves, each ending in a random number of zeros. */

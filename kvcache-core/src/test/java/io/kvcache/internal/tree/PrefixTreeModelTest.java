@@ -9,6 +9,7 @@ import io.kvcache.spi.PlacementEvent;
 import io.kvcache.spi.SegmentView;
 import io.kvcache.spi.VariantClass;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -17,6 +18,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.RepetitionInfo;
 
@@ -46,7 +48,10 @@ class PrefixTreeModelTest {
 
   private record Watched(Chunk chunk, Position position) {}
 
+  /** What is there, with the expiry it was placed with. */
   private final Map<Chunk, Set<Stored>> model = new HashMap<>();
+  /** When the first of a chunk that was ever placed since it was last gone from everywhere expires. */
+  private final Map<Chunk, Long> earliest = new HashMap<>();
   private final List<Watched> watched = new ArrayList<>();
   private final List<Segment> held = new ArrayList<>();
   private final Set<SegmentView> announced = new HashSet<>();
@@ -55,6 +60,7 @@ class PrefixTreeModelTest {
   private Segment moving;
   private int movingFrom;
   private long generations;
+  private long now;
 
   private PrefixTree newTree() {
     announced.clear();
@@ -86,7 +92,8 @@ class PrefixTreeModelTest {
   }
 
   private void step() {
-    switch (random.nextInt(20)) {
+    now++;
+    switch (random.nextInt(21)) {
       case 0, 1, 2, 3, 4 -> store();
       case 5, 6, 7, 8, 9, 10 -> displaceAny();
       case 11, 12 -> hold();
@@ -94,6 +101,7 @@ class PrefixTreeModelTest {
       case 15, 16 -> move();
       case 17 -> detachFrom();
       case 18 -> restart(random.nextInt(3));
+      case 19 -> expire();
       default -> detachNamespace();
     }
   }
@@ -105,14 +113,15 @@ class PrefixTreeModelTest {
   private Stored entry() {
     boolean exact = random.nextInt(3) > 0;
     return new Stored(random.nextInt(2), Encoding.of(exact ? random.nextInt(2) : 3),
-        exact ? VariantClass.FULL : VariantClass.SERVING, ++generations, random.nextInt(1, 100));
+        exact ? VariantClass.FULL : VariantClass.SERVING, ++generations, random.nextInt(1, 100),
+        random.nextBoolean() ? Stored.NEVER : now + random.nextInt(1, 40));
   }
 
   private void store() {
     ChunkKey root = anyRoot();
     String context = Contexts.random(random, MOST_CHUNKS);
     boolean join = random.nextInt(4) > 0;
-    List<Position> path = tree.ensure(root, Contexts.keys(root, context), leaf -> join);
+    List<Position> path = tree.ensure(root, Contexts.keys(root, context), Segment.MAX_CHUNKS, leaf -> join);
     assertEquals(context.length(), path.size());
     for (int length = 1; length <= context.length(); length++) {
       Chunk chunk = new Chunk(root, context.substring(0, length));
@@ -131,6 +140,26 @@ class PrefixTreeModelTest {
     all.removeIf(
         other -> other.tier() == stored.tier() && other.variantClass() == stored.variantClass());
     all.add(stored);
+    earliest.merge(chunk, stored.expiryMillis(), Math::min);
+  }
+
+  /** Takes out what the tree says has expired, but a few chunks: that nothing else goes is checked after each step. */
+  private void expire() {
+    Set<ChunkKey> kept = new HashSet<>();
+    model.keySet().stream().filter(chunk -> random.nextInt(8) == 0).forEach(chunk -> kept.add(chunk.key()));
+    for (Segment segment : tree.expired(now, random.nextInt(1, 5))) {
+      assertTrue(!segment.busy() && segment.expiryMillis() <= now);
+      int[] count = new int[1];
+      int gone = tree.expire(segment, now, kept::contains, (tier, id) -> {
+        Chunk chunk =
+            model.keySet().stream().filter(each -> each.key().equals(id.key())).findFirst().orElseThrow();
+        assertTrue(model.get(chunk).removeIf(
+            stored -> stored.tier() == tier && stored.variantClass() == id.variantClass()));
+        count[0]++;
+      });
+      model.values().removeIf(Set::isEmpty);
+      assertEquals(count[0], gone);
+    }
   }
 
   private Position find(Chunk chunk) {
@@ -239,6 +268,7 @@ class PrefixTreeModelTest {
     held.clear();
     watched.clear();
     moving = null;
+    earliest.clear();
     tree = newTree();
     model.keySet().removeIf(chunk -> random.nextInt(10) < lossOutOfTen);
     List<Chunk> chunks = new ArrayList<>(model.keySet());
@@ -253,7 +283,10 @@ class PrefixTreeModelTest {
       Position position =
           tree.restore(chunk.root, chunk.previous(), before, chunk.context.length() - 1, chunk.key());
       restored.put(chunk, position);
-      model.get(chunk).forEach(stored -> tree.place(position, stored));
+      for (Stored stored : model.get(chunk)) {
+        tree.place(position, stored);
+        earliest.merge(chunk, stored.expiryMillis(), Math::min);
+      }
       watched.add(new Watched(chunk, position));
     }
   }
@@ -274,10 +307,11 @@ class PrefixTreeModelTest {
   private void check(String at) {
     TreeInspector inspector = new TreeInspector(tree, CAP, at);
     Map<ChunkKey, Set<Stored>> expected = new HashMap<>();
-    model.forEach((chunk, stored) -> expected.put(chunk.key(), stored));
+    model.forEach((chunk, stored) -> expected.put(chunk.key(), unexpiring(stored)));
     Map<ChunkKey, Set<Stored>> actual = new HashMap<>();
-    inspector.entries().forEach((key, stored) -> actual.put(key, Set.copyOf(stored)));
+    inspector.entries().forEach((key, stored) -> actual.put(key, unexpiring(stored)));
     assertEquals(expected, actual, at);
+    checkExpiry(inspector, at);
     assertTrue(inspector.segments().containsAll(announced), at + ": announced, but not there");
     assertTrue(announced.containsAll(
         inspector.segments().stream().filter(segment -> !segment.empty()).toList()), at);
@@ -286,11 +320,35 @@ class PrefixTreeModelTest {
     checkHolds(inspector, at);
   }
 
+  private static Set<Stored> unexpiring(Collection<Stored> all) {
+    return all.stream().map(each -> new Stored(each.tier(), each.encoding(), each.variantClass(),
+        each.generation(), each.bytes())).collect(Collectors.toSet());
+  }
+
+  /** A chunk goes no later than it has to, and no earlier than it or one before it. */
+  private void checkExpiry(TreeInspector inspector, String at) {
+    earliest.keySet().removeIf(chunk -> model.keySet().stream()
+        .noneMatch(other -> other.root.equals(chunk.root) && other.context.startsWith(chunk.context)));
+    model.forEach((chunk, placed) -> {
+      long first = Stored.NEVER;
+      for (Chunk each = chunk; each != null; each = each.context.length() == 1 ? null : each.before()) {
+        first = Math.min(first, earliest.getOrDefault(each, Stored.NEVER));
+      }
+      for (Stored stored : inspector.entries().get(chunk.key())) {
+        long own = placed.stream().filter(stored::same).findFirst().orElseThrow().expiryMillis();
+        assertTrue(stored.expiryMillis() <= own, at + ": " + stored + " expires at " + own);
+        assertTrue(stored.expiryMillis() >= first,
+            at + ": " + stored + " and those before it, not before " + first);
+      }
+    });
+  }
+
   private void checkPositions(String at) {
     for (Watched each : watched) {
       assertEquals(each.chunk.key(), each.position.key(), at);
       if (!each.position.segment().detached()) {
-        assertEquals(model.getOrDefault(each.chunk, Set.of()), Set.copyOf(each.position.stored()), at);
+        assertEquals(unexpiring(model.getOrDefault(each.chunk, Set.of())),
+            unexpiring(each.position.stored()), at);
       }
     }
   }

@@ -38,7 +38,7 @@ class PrefixTreeTest {
 
   /** Stores every chunk of a context. */
   private List<Position> store(String context) {
-    List<Position> path = tree.ensure(ROOT, keys(context), leaf -> true);
+    List<Position> path = tree.ensure(ROOT, keys(context), CAP, leaf -> true);
     path.forEach(position -> tree.place(position, full(1)));
     new TreeInspector(tree, CAP, context);
     return path;
@@ -97,11 +97,11 @@ class PrefixTreeTest {
   @Test
   void allOfAPathJoinsOrNothing() {
     Segment leaf = store("a").getLast().segment();
-    List<Position> path = tree.ensure(ROOT, keys("a".repeat(CAP)), PrefixTreeTest::endsStored);
+    List<Position> path = tree.ensure(ROOT, keys("a".repeat(CAP)), CAP, PrefixTreeTest::endsStored);
     assertSame(leaf, path.getLast().segment());
     assertEquals(1, tree.segments());
     path.forEach(position -> tree.place(position, full(1)));
-    List<Position> longer = tree.ensure(ROOT, keys("a".repeat(2 * CAP + 1)), PrefixTreeTest::endsStored);
+    List<Position> longer = tree.ensure(ROOT, keys("a".repeat(2 * CAP + 1)), CAP, PrefixTreeTest::endsStored);
     assertEquals(3, segmentsOf(longer), "the cap holds");
   }
 
@@ -112,7 +112,7 @@ class PrefixTreeTest {
   @Test
   void leafThatMayNotBeJoinedGetsAChild() {
     store("aa");
-    List<Position> path = tree.ensure(ROOT, keys("aaaa"), leaf -> false);
+    List<Position> path = tree.ensure(ROOT, keys("aaaa"), CAP, leaf -> false);
     tree.place(path.getLast(), full(2));
     assertEquals(2, segmentsOf(path));
     assertEquals(2, path.getLast().segment().chunks());
@@ -128,7 +128,7 @@ class PrefixTreeTest {
       for (int step = 0; step < 30; step++) {
         String context = Contexts.random(random, 12);
         contexts.add(context);
-        List<Position> path = any.ensure(ROOT, keys(context), leaf -> true);
+        List<Position> path = any.ensure(ROOT, keys(context), Segment.MAX_CHUNKS, leaf -> true);
         path.forEach(position -> any.place(position, full(1)));
         assertEquals(runs(contexts), any.segments(), "seed=" + seed + " step=" + step + " " + contexts);
         new TreeInspector(any, Segment.MAX_CHUNKS, "seed=" + seed);

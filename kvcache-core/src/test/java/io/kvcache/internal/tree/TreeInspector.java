@@ -20,6 +20,8 @@ final class TreeInspector {
   private final Map<ChunkKey, Set<ChunkKey>> keysByRoot = new HashMap<>();
   private final Map<ChunkKey, List<Stored>> entries = new HashMap<>();
   private final Set<Segment> segments = new HashSet<>();
+  private final Map<ChunkKey, long[]> bytesByRoot = new HashMap<>();
+  private int expiring;
   private long chunks;
 
   /**
@@ -36,6 +38,13 @@ final class TreeInspector {
     assertEquals(tree.chunks(), chunks, at);
     assertEquals(keysByRoot.values().stream().mapToInt(Set::size).sum(), chunks,
         at + ": a chunk is there twice");
+    assertEquals(tree.expiring(), expiring, at);
+    bytesByRoot.values().removeIf(bytes -> bytes[0] + bytes[1] == 0);
+    assertEquals(tree.accounts().size(), bytesByRoot.size(), at + ": accounts");
+    bytesByRoot.forEach((root, bytes) -> {
+      assertEquals(bytes[0], tree.accounts().storedBytes(root, 0), at);
+      assertEquals(bytes[1], tree.accounts().storedBytes(root, 1), at);
+    });
   }
 
   private void visit(Segment segment) {
@@ -60,6 +69,8 @@ final class TreeInspector {
       }
     }
     visitVariants(segment);
+    assertEquals(segment.expiryMillis(), segment.noticeMillis(), at);
+    expiring += segment.expiryMillis() == Stored.NEVER ? 0 : 1;
   }
 
   private void visitPlace(Segment segment) {
@@ -95,6 +106,7 @@ final class TreeInspector {
         only += present && all.stream().allMatch(stored -> stored.tier() == here) ? 1 : 0;
       }
       assertEquals(bytes, segment.bytesIn(tier), at);
+      bytesByRoot.computeIfAbsent(segment.root(), root -> new long[2])[tier] += bytes;
       assertEquals(count, segment.chunksIn(tier), at);
       assertEquals(only, segment.chunksOnlyIn(tier), at);
     }
