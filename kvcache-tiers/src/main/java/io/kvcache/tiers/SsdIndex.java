@@ -55,7 +55,8 @@ final class SsdIndex implements AutoCloseable {
    * Opens or creates the database in a directory that exists.
    *
    * @param reserveBytes what its logs, write buffers and compactions may take beside its contents
-   * @throws IOException when anything of it is damaged; nothing has then been changed
+   * @throws DamagedIndexException when anything of it is damaged; nothing has then been changed
+   * @throws IOException when the medium fails
    */
   static SsdIndex open(Path directory, long reserveBytes) throws IOException {
     LogScan.check(directory);
@@ -300,7 +301,21 @@ final class SsdIndex implements AutoCloseable {
   }
 
   private static IOException failed(String what, Path directory, RocksDBException cause) {
-    return new IOException(what + " the index " + directory + ": " + cause.getMessage(), cause);
+    String message = what + " the index " + directory + ": " + cause.getMessage();
+    return isDamage(cause) ? new DamagedIndexException(message, cause) : new IOException(message, cause);
+  }
+
+  /**
+   * By exclusion: what says that the medium fails, or is full, or busy, passes; a file that is gone does not. The
+   * subcode for a full disk is not asked for, since RocksDB does not always give it.
+   */
+  private static boolean isDamage(RocksDBException cause) {
+    Status status = cause.getStatus();
+    return status == null || switch (status.getCode()) {
+      case IOError -> String.valueOf(cause.getMessage()).contains("No such file");
+      case Incomplete, ShutdownInProgress, TimedOut, Aborted, Busy, TryAgain -> false;
+      default -> true;
+    };
   }
 
   /** Big-endian, so that the parts of an entry lie together and entries in the order they came. */

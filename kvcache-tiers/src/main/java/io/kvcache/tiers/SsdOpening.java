@@ -7,7 +7,16 @@ import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** Brings a store up, step by step; what is open when a step fails is closed again. */
+/**
+ * Brings a store up, step by step; what is open when a step fails is closed again. The same at first and after a
+ * failure that left uncertain what is on disk, without trust in what memory knew.
+ *
+ * <p>After a sync that failed, the page cache may show what never reached the disk, or show what did once more. Both
+ * do no harm. What a record names was synced before the record was written, so that a record that is found, wherever
+ * it was read, has its pages on disk; pages it was not synced with are named by none, and are written in full before
+ * they are. What RocksDB finds in its log it writes anew into tables, files of their own that it syncs, before it
+ * takes writes; and what was acknowledged was synced at the time.
+ */
 final class SsdOpening {
   private static final System.Logger LOG = System.getLogger(SsdTier.class.getName());
   private static final String INDEX = "index";
@@ -18,19 +27,32 @@ final class SsdOpening {
   private final long reserveBytes;
   private final FileStore disk;
   private final long diskBytes;
-  private final DirectoryLock lock;
   private ExtentFiles files;
   private SsdIndex index;
   private SsdSurvey survey;
   private Space space;
   private boolean indexReplaced;
 
-  /** Opens the store in a directory, which is created when it does not exist. */
-  static SsdOpening open(Path directory, long capacityBytes) throws IOException {
+  /**
+   * Takes possession of a directory, which is created when it does not exist.
+   *
+   * @throws IllegalArgumentException when the capacity is more than the filesystem has
+   */
+  static DirectoryLock lock(Path directory, long capacityBytes) throws IOException {
     OwnerOnly.createDirectory(directory);
     if (!Files.isWritable(directory)) {
       throw new IOException(directory + " is not writable");
     }
+    long diskBytes = Files.getFileStore(directory).getTotalSpace();
+    if (capacityBytes > diskBytes) {
+      throw new IllegalArgumentException(
+          "capacityBytes is " + capacityBytes + ", the filesystem of " + directory + " has " + diskBytes);
+    }
+    return DirectoryLock.acquire(directory);
+  }
+
+  /** Opens the store in a directory that is locked. */
+  static SsdOpening open(Path directory, long capacityBytes) throws IOException {
     SsdOpening opening = new SsdOpening(directory, capacityBytes);
     try {
       opening.run();
@@ -47,20 +69,25 @@ final class SsdOpening {
     reserveBytes = reserveBytes(capacityBytes);
     disk = Files.getFileStore(directory);
     diskBytes = disk.getTotalSpace();
-    if (capacityBytes > diskBytes) {
-      throw new IllegalArgumentException(
-          "capacityBytes is " + capacityBytes + ", the filesystem of " + directory + " has " + diskBytes);
+  }
+
+  /**
+   * Fails where opening again would most likely fail too: where a file cannot be written and synced, or replaying the
+   * log could fill the disk. Until this succeeds the old handles are better than none, since they can be read from.
+   */
+  static void probe(Path directory, long capacityBytes) throws IOException {
+    long free = Files.getFileStore(directory).getUsableSpace();
+    long needed = reserveBytes(capacityBytes) / 8;
+    if (free < needed) {
+      throw new IOException(directory + " has " + free + " bytes free, opening it may take " + needed);
     }
-    lock = DirectoryLock.acquire(directory);
+    DirectIo.requireSyncs(directory);
+    ExtentFiles.syncDirectory(directory);
   }
 
   /** What is set aside of a capacity for the index's logs, compactions and fixed files, in bytes. */
   static long reserveBytes(long capacityBytes) {
     return Math.clamp(capacityBytes / 16, 4L << 20, 256L << 20);
-  }
-
-  DirectoryLock lock() {
-    return lock;
   }
 
   FileStore disk() {
@@ -102,7 +129,7 @@ final class SsdOpening {
     OwnerOnly.createDirectory(directory.resolve(INDEX));
     try {
       openIndex();
-    } catch (IOException e) {
+    } catch (DamagedIndexException e) { // not where the disk fails or is full: all would be given up for that
       LOG.log(Level.WARNING, "{0}: the index is damaged, starting empty: {1}", directory, e.getMessage());
       indexReplaced = true;
       setIndexAside();
@@ -166,7 +193,6 @@ final class SsdOpening {
       if (files != null) {
         files.close();
       }
-      lock.close();
     } catch (IOException e) {
       cause.addSuppressed(e);
     }
