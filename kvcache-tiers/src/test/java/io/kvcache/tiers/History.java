@@ -45,7 +45,11 @@ final class History {
   boolean store(Tier tier, int number) {
     int call = begin(number, true);
     try {
-      return Entries.store(tier, Payloads.entry(number), call, partBytes) && acknowledge(number, call);
+      if (Entries.store(tier, Payloads.entry(number), call, partBytes)) {
+        return acknowledge(number, call);
+      }
+      begun.set(number, call - 1); // there was no room, so that nothing was begun
+      return false;
     } catch (IOException uncertain) {
       return false;
     }
