@@ -33,29 +33,37 @@ final class LogScan {
 
   private final Path path;
   private final MemorySegment log;
+  private final long promised;
 
-  private LogScan(Path path, MemorySegment log) {
+  private LogScan(Path path, MemorySegment log, long promised) {
     this.path = path;
     this.log = log;
+    this.promised = promised;
+  }
+
+  /** As {@link #check(Path, LogPromise)}, of a database that another process left. */
+  static void check(Path database) throws IOException {
+    check(database, LogPromise.ALL);
   }
 
   /**
-   * Checks the logs of a database and cuts off what a crash left of a last record.
+   * Checks the logs of a database and cuts off what a crash left of a last record, or a failed sync of any behind what
+   * is promised.
    *
    * @throws DamagedIndexException when anything is damaged, or missing though the directory is not empty
    */
-  static void check(Path database) throws IOException {
+  static void check(Path database, LogPromise promise) throws IOException {
     boolean empty = true;
     try (DirectoryStream<Path> files = Files.newDirectoryStream(database)) {
       for (Path file : files) {
         empty = false;
         if (file.getFileName().toString().endsWith(".log")) {
-          checkFile(file);
+          checkFile(file, promise.of(file));
         }
       }
     }
     if (!empty) {
-      checkFile(database.resolve(currentManifest(database.resolve("CURRENT"))));
+      checkFile(database.resolve(currentManifest(database.resolve("CURRENT"))), Long.MAX_VALUE);
     }
   }
 
@@ -71,14 +79,14 @@ final class LogScan {
     return name.strip();
   }
 
-  private static void checkFile(Path path) throws IOException {
+  private static void checkFile(Path path, long promised) throws IOException {
     if (!Files.exists(path)) {
       throw new DamagedIndexException(path + " is missing");
     }
     try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
       long end;
       try (Arena arena = Arena.ofConfined()) {
-        end = new LogScan(path, readAll(channel, arena)).soundEnd();
+        end = new LogScan(path, readAll(channel, arena), promised).soundEnd();
       }
       if (end < channel.size()) {
         channel.truncate(end);
@@ -102,14 +110,16 @@ final class LogScan {
     return all;
   }
 
-  /** Where the last whole record ends; the file's end unless a crash cut a record short. */
+  /** Where the last whole record ends that counts; the file's end unless a crash or a failed sync spoiled some. */
   private long soundEnd() throws IOException {
     long at = 0;
     while (at < log.byteSize()) {
       long blockLeft = BLOCK - at % BLOCK;
       long left = Math.min(blockLeft, log.byteSize() - at);
-      if (blockLeft < HEADER || isZero(at, left)) { // padding: no record starts here
+      if (blockLeft < HEADER || at < promised && isZero(at, left)) { // padding: no record starts here
         at += left;
+      } else if (at >= promised && (left < HEADER || !isSound(at, left))) {
+        return at;
       } else if (left < HEADER || HEADER + length(at) > left && HEADER + length(at) <= blockLeft) {
         requireCutShort(at);
         return at;

@@ -44,6 +44,7 @@ final class SsdIndex implements AutoCloseable {
   private final ReadOptions passing = new ReadOptions().setFillCache(false);
   private final WriteOptions logged = new WriteOptions().setNoSlowdown(true); // else a full disk stops the caller
   private final GroupSync sync = new GroupSync(this::syncLog);
+  private volatile LogPromise promise = LogPromise.NONE;
 
   /** What is done with each row of a scan. */
   @FunctionalInterface
@@ -51,15 +52,21 @@ final class SsdIndex implements AutoCloseable {
     void visit(byte[] key, byte[] record) throws IOException;
   }
 
+  /** As {@link #open(Path, long, LogPromise)}, where another process may have left a database. */
+  static SsdIndex open(Path directory, long reserveBytes) throws IOException {
+    return open(directory, reserveBytes, LogPromise.ALL);
+  }
+
   /**
    * Opens or creates the database in a directory that exists.
    *
    * @param reserveBytes what its logs, write buffers and compactions may take beside its contents
+   * @param promise how much of its logs must be sound
    * @throws DamagedIndexException when anything of it is damaged; nothing has then been changed
    * @throws IOException when the medium fails
    */
-  static SsdIndex open(Path directory, long reserveBytes) throws IOException {
-    LogScan.check(directory);
+  static SsdIndex open(Path directory, long reserveBytes, LogPromise promise) throws IOException {
+    LogScan.check(directory, promise);
     SsdIndexOptions options = new SsdIndexOptions(reserveBytes);
     List<ColumnFamilyHandle> families = new ArrayList<>();
     try {
@@ -283,7 +290,14 @@ final class SsdIndex implements AutoCloseable {
   }
 
   private void syncLog() throws IOException {
+    LogPromise next = LogPromise.before(directory);
     change(database::syncWal);
+    promise = next;
+  }
+
+  /** How much of the logs is durable, and must be found when they are read again. */
+  LogPromise promise() {
+    return promise;
   }
 
   /** A call that RocksDB may refuse. */
@@ -309,7 +323,7 @@ final class SsdIndex implements AutoCloseable {
    * By exclusion: what says that the medium fails, or is full, or busy, passes; a file that is gone does not. The
    * subcode for a full disk is not asked for, since RocksDB does not always give it.
    */
-  private static boolean isDamage(RocksDBException cause) {
+  static boolean isDamage(RocksDBException cause) {
     Status status = cause.getStatus();
     return status == null || switch (status.getCode()) {
       case IOError -> String.valueOf(cause.getMessage()).contains("No such file");

@@ -11,11 +11,11 @@ import java.nio.file.Path;
  * Brings a store up, step by step; what is open when a step fails is closed again. The same at first and after a
  * failure that left uncertain what is on disk, without trust in what memory knew.
  *
- * <p>After a sync that failed, the page cache may show what never reached the disk, or show what did once more. Both
- * do no harm. What a record names was synced before the record was written, so that a record that is found, wherever
- * it was read, has its pages on disk; pages it was not synced with are named by none, and are written in full before
- * they are. What RocksDB finds in its log it writes anew into tables, files of their own that it syncs, before it
- * takes writes; and what was acknowledged was synced at the time.
+ * <p>After a sync that failed, reading a file may show what never reached the disk, as long as the page cache has it,
+ * or no longer show what was written. Neither does harm. What a record names was synced before the record was written,
+ * so that a record that is found has its pages on disk; other pages are named by none, and written in full before they
+ * are. What RocksDB finds in its log it writes anew, into tables that it syncs, before it takes writes. And what was
+ * acknowledged was synced at the time: only behind that, which {@link LogPromise} says, may the log read as anything.
  */
 final class SsdOpening {
   private static final System.Logger LOG = System.getLogger(SsdTier.class.getName());
@@ -24,6 +24,7 @@ final class SsdOpening {
 
   private final Path directory;
   private final long capacityBytes;
+  private final LogPromise promise;
   private final long reserveBytes;
   private final FileStore disk;
   private final long diskBytes;
@@ -51,9 +52,13 @@ final class SsdOpening {
     return DirectoryLock.acquire(directory);
   }
 
-  /** Opens the store in a directory that is locked. */
-  static SsdOpening open(Path directory, long capacityBytes) throws IOException {
-    SsdOpening opening = new SsdOpening(directory, capacityBytes);
+  /**
+   * Opens the store in a directory that is locked.
+   *
+   * @param promise how much of the index's logs must be sound
+   */
+  static SsdOpening open(Path directory, long capacityBytes, LogPromise promise) throws IOException {
+    SsdOpening opening = new SsdOpening(directory, capacityBytes, promise);
     try {
       opening.run();
       return opening;
@@ -63,8 +68,9 @@ final class SsdOpening {
     }
   }
 
-  private SsdOpening(Path directory, long capacityBytes) throws IOException {
+  private SsdOpening(Path directory, long capacityBytes, LogPromise promise) throws IOException {
     this.directory = directory;
+    this.promise = promise;
     this.capacityBytes = capacityBytes;
     reserveBytes = reserveBytes(capacityBytes);
     disk = Files.getFileStore(directory);
@@ -144,7 +150,7 @@ final class SsdOpening {
   }
 
   private void openIndex() throws IOException {
-    index = SsdIndex.open(directory.resolve(INDEX), reserveBytes);
+    index = SsdIndex.open(directory.resolve(INDEX), reserveBytes, promise);
     try {
       survey = new SsdSurvey(index, files.pages(), capacityBytes - asideBytes() - reserveBytes);
       survey.run();

@@ -42,10 +42,12 @@ final class SsdStore implements AutoCloseable {
   /**
    * Opens the store in the tier's directory.
    *
+   * @param promise how much of the index's logs must be sound
    * @param onFailure run at the failure after which no writes are taken, from the thread that met it
    */
-  static SsdStore open(SsdSettings settings, Runnable onFailure) throws IOException {
-    return new SsdStore(settings, SsdOpening.open(settings.directory(), settings.capacityBytes()), onFailure);
+  static SsdStore open(SsdSettings settings, LogPromise promise, Runnable onFailure) throws IOException {
+    SsdOpening opened = SsdOpening.open(settings.directory(), settings.capacityBytes(), promise);
+    return new SsdStore(settings, opened, onFailure);
   }
 
   private SsdStore(SsdSettings settings, SsdOpening opened, Runnable onFailure) {
@@ -86,6 +88,11 @@ final class SsdStore implements AutoCloseable {
   /** What to throw where writes are asked for and not taken. */
   IOException refusal() {
     return records.refusal();
+  }
+
+  /** What the next store in this directory must find in the index's logs. */
+  LogPromise promise() {
+    return index.promise();
   }
 
   /** For tests that stage failures. */

@@ -95,7 +95,7 @@ public final class SsdTier implements Tier {
     staging = new Staging(settings.stagingBytes());
     healer =
         new SsdHealer(settings.owner(), this::heal, settings.firstPauseNanos(), settings.longestPauseNanos());
-    store = SsdStore.open(settings, healer::wake);
+    store = SsdStore.open(settings, LogPromise.ALL, healer::wake);
   }
 
   @Override
@@ -297,7 +297,7 @@ public final class SsdTier implements Tier {
       if (!released) {
         SsdStore sick = store;
         sick.close();
-        SsdStore sound = SsdStore.open(settings, healer::wake);
+        SsdStore sound = SsdStore.open(settings, sick.promise(), healer::wake);
         SsdStats counted = sick.stats().after(before);
         store = sound;
         before = counted.after(new SsdStats(false, false, false, 0, 0, 0, 1));
@@ -342,8 +342,8 @@ public final class SsdTier implements Tier {
   }
 
   /** For tests that stage failures. */
-  SsdRecords records() {
-    return store.records();
+  SsdStore store() {
+    return store;
   }
 
   private void enter() {

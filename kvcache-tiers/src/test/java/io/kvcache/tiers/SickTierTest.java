@@ -115,7 +115,7 @@ final class SickTierTest {
       KvReservation begun = prompt(100).reserve(cache);
       prompt(100).write(begun);
       Files.move(marker, aside); // so that the directory cannot be opened
-      tier.records().fail(new IOException("injected"));
+      tier.store().records().fail(new IOException("injected"));
       assertTrue(!begun.commit());
       begun.close();
       assertThrows(IOException.class, cache::flush);

@@ -46,7 +46,7 @@ final class SsdFaultTest {
     try (SsdTier tier = open(); Arena arena = Arena.ofConfined()) {
       assertTrue(Entries.store(tier, id, 1, PARTS));
       TierWrite underWay = tier.create(Payloads.entry(2), Entries.NOTE, PARTS).orElseThrow();
-      tier.records().fail(new IOException("injected"));
+      tier.store().records().fail(new IOException("injected"));
       assertFalse(tier.stats().writable());
       assertEquals(Optional.empty(), tier.create(Payloads.entry(3), Entries.NOTE, PARTS));
       assertFalse(tier.removalHelps(PARTS), "nothing is to be removed for it");

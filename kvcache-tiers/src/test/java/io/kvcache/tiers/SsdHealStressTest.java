@@ -67,7 +67,7 @@ final class SsdHealStressTest {
         try {
           for (int round = 1; round <= ROUNDS; round++) {
             await(running, history, CALLS_A_ROUND * round);
-            tier.records().fail(new IOException("injected"));
+            tier.store().records().fail(new IOException("injected"));
             int healed = round;
             while (tier.stats().healed() < healed) {
               await(running, history, 0);
@@ -142,7 +142,7 @@ final class SsdHealStressTest {
         Directories.copy(directory, earlier);
         assertTrue(removal ? history.remove(tier, 0) : history.store(tier, 0));
         assertNull(history.anyProblem(tier, Entries.target(arena, PARTS[1])));
-        tier.records().fail(new IOException("injected"));
+        tier.store().records().fail(new IOException("injected"));
         Directories.replace(directory, earlier);
         assertTrue(tier.heal());
         assertNotNull(history.anyProblem(tier, Entries.target(arena, PARTS[1])));

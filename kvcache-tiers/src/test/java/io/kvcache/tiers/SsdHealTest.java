@@ -43,7 +43,7 @@ final class SsdHealTest {
   }
 
   private static void fail(SsdTier tier) {
-    tier.records().fail(new IOException("injected"));
+    tier.store().records().fail(new IOException("injected"));
   }
 
   /** Versions 1 and 2 of entries 0 and 1, and 2 removed. */
