@@ -62,7 +62,7 @@ final class SsdOpening {
     try {
       opening.run();
       return opening;
-    } catch (IOException | RuntimeException | LinkageError e) { // the last, where RocksDB has no native library
+    } catch (IOException | RuntimeException | Error e) { // the last, where there is no native library, or memory
       opening.abandon(e);
       throw e;
     }

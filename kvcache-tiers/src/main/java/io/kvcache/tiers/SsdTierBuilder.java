@@ -66,7 +66,7 @@ public final class SsdTierBuilder {
     DirectoryLock lock = SsdOpening.lock(directory, capacityBytes);
     try {
       return new SsdTier(settings, lock);
-    } catch (IOException | RuntimeException | LinkageError e) { // the last, where RocksDB has no native library
+    } catch (IOException | RuntimeException | Error e) { // the last, where there is no native library, or memory
       lock.close();
       throw e;
     }

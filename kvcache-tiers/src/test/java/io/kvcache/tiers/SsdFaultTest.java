@@ -237,6 +237,15 @@ final class SsdFaultTest {
     }
   }
 
+  /** Goal: a process without memory for it has a tier that is full. */
+  @Test
+  void stagingThatCannotBeHadIsNoRoom() {
+    try (Staging staging = new Staging(1L << 46)) {
+      assertEquals(Optional.empty(), staging.take(new long[] {1}));
+      assertFalse(staging.has(new long[] {1}));
+    }
+  }
+
   /** Goal: parts are really read from the device. Method: the process's own count of bytes fetched from there. */
   @Test
   void readsPassThePageCache() throws IOException {

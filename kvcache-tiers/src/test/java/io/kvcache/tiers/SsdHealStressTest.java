@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -132,9 +133,11 @@ final class SsdHealStressTest {
   void healingToAnEarlierStateIsNoticed() throws IOException {
     Path directory = scratch.resolve("tier");
     Path earlier = scratch.resolve("earlier");
+    Path aside = scratch.resolve("aside");
     for (boolean removal : new boolean[] {true, false}) {
       Directories.delete(directory);
       Directories.delete(earlier);
+      Directories.delete(aside);
       History history = new History(1, PARTS);
       try (SsdTier tier = SsdTier.builder(directory, CAPACITY).pauses(Long.MAX_VALUE, Long.MAX_VALUE).open();
           Arena arena = Arena.ofConfined()) {
@@ -143,7 +146,8 @@ final class SsdHealStressTest {
         assertTrue(removal ? history.remove(tier, 0) : history.store(tier, 0));
         assertNull(history.anyProblem(tier, Entries.target(arena, PARTS[1])));
         tier.store().records().fail(new IOException("injected"));
-        Directories.replace(directory, earlier);
+        Files.move(directory, aside); // rather than deleted under a RocksDB that may be about to create a file
+        Directories.copy(earlier, directory);
         assertTrue(tier.heal());
         assertNotNull(history.anyProblem(tier, Entries.target(arena, PARTS[1])));
       }
