@@ -19,6 +19,7 @@ final class SsdHealer implements AutoCloseable {
   /** Whether something failed since the latest attempt began. */
   private boolean asked;
   private long pauseNanos;
+  private boolean healedBefore;
   private long healedAt;
   private volatile boolean closed;
 
@@ -32,15 +33,15 @@ final class SsdHealer implements AutoCloseable {
     this.attempt = attempt;
     this.firstPauseNanos = firstPauseNanos;
     this.longestPauseNanos = longestPauseNanos;
-    healedAt = System.nanoTime() - longestPauseNanos;
   }
 
   /** Something failed: sees to it, soon. */
   synchronized void wake() {
     asked = true;
     if (thread == null && !closed) {
-      if (System.nanoTime() - healedAt >= longestPauseNanos) {
-        pauseNanos = firstPauseNanos; // else what was healed failed again at once, and pauses grow on
+      boolean again = healedBefore && System.nanoTime() - healedAt < longestPauseNanos;
+      if (!again) {
+        pauseNanos = firstPauseNanos; // else what was healed has failed again at once, and pauses grow on
       }
       thread = Thread.ofPlatform().daemon().name("kvcache heals " + owner).start(this::run);
     }
@@ -73,6 +74,7 @@ final class SsdHealer implements AutoCloseable {
     synchronized (this) {
       boolean over = success && !asked;
       if (over) {
+        healedBefore = true;
         healedAt = System.nanoTime();
         thread = null; // the next failure starts another
       }

@@ -43,8 +43,8 @@ import java.util.function.Consumer;
  *
  * <p>Native memory: the staging memory; 32 MiB in which RocksDB keeps blocks; an eighth of what is set aside of the
  * capacity, thus at most 32 MiB, for what its tables have not taken yet, and as much again while it is opened or
- * compacts; and a few MiB for its tables and threads. Without its staging memory a tier finds no room for anything; when
- * RocksDB can have none it ends the process.
+ * compacts; and a few MiB for its tables and threads. Without its staging memory a tier finds no room for anything;
+ * when RocksDB can have none it ends the process.
  *
  * <p>Ownership: the directory is this tier's alone while it is open. Threads: any, concurrently; an interrupted
  * caller harms nobody else. Needs {@code org.rocksdb:rocksdbjni}.

@@ -22,7 +22,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.SplittableRandom;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -179,6 +182,24 @@ final class SsdHealTest {
     }
   }
 
+  /** Goal: closing and opening again do not meet in the same RocksDB, whichever comes first. */
+  @Test
+  void closedWhileItHeals() throws IOException {
+    SplittableRandom random = new SplittableRandom(Long.getLong("test.seed", 1));
+    try (SsdTier tier = open(NEVER)) {
+      prepare(tier);
+    }
+    for (int round = 0; round < 20; round++) {
+      try (SsdTier tier = open(TimeUnit.MICROSECONDS.toNanos(100))) {
+        fail(tier);
+        LockSupport.parkNanos(random.nextLong(20_000_000));
+      }
+    }
+    try (SsdTier tier = open(NEVER)) {
+      check(tier);
+    }
+  }
+
   private static boolean readable(SsdTier tier, EntryId id) {
     try (Arena arena = Arena.ofConfined()) {
       return Entries.version(tier, id, 1, Entries.target(arena, PARTS[1])) >= 0;
@@ -188,7 +209,7 @@ final class SsdHealTest {
   /** Goal: what was healed and fails at once is tried more and more seldom. Method: attempts that note the time. */
   @Test
   void pausesGrowUntilItStaysHealed() throws Exception {
-    List<Long> attempts = new java.util.concurrent.CopyOnWriteArrayList<>();
+    List<Long> attempts = new CopyOnWriteArrayList<>();
     SsdHealer[] healer = new SsdHealer[1];
     healer[0] = new SsdHealer("test", () -> {
       attempts.add(System.nanoTime());
