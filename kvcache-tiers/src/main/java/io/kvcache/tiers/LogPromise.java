@@ -1,6 +1,7 @@
 package io.kvcache.tiers;
 
 import java.io.IOException;
+import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -24,16 +25,17 @@ record LogPromise(long log, long bytes) {
 
   private static final Pattern NAME = Pattern.compile("(\\d{6,18})\\.log");
 
-  /** What a sync that starts now promises, once it succeeds. */
+  /** What a sync that starts now promises, once it succeeds; of what RocksDB drops meanwhile, nothing. */
   static LogPromise before(Path database) throws IOException {
     long latest = 0;
     try (DirectoryStream<Path> logs = Files.newDirectoryStream(database, "*.log")) {
       for (Path log : logs) {
         latest = Math.max(latest, number(log));
       }
+    } catch (DirectoryIteratorException e) {
+      throw e.getCause();
     }
-    Path current = database.resolve(String.format("%06d.log", latest));
-    return latest == 0 ? NONE : new LogPromise(latest, Files.size(current));
+    return new LogPromise(latest, SsdIndex.bytesOf(database.resolve(String.format("%06d.log", latest))));
   }
 
   /** Bytes of a log from its start that must be sound. */

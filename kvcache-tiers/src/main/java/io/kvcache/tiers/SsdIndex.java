@@ -281,7 +281,8 @@ final class SsdIndex implements AutoCloseable {
     return bytes;
   }
 
-  private static long bytesOf(Path file) throws IOException {
+  /** Length of a file; 0 when it is gone. */
+  static long bytesOf(Path file) throws IOException {
     try {
       return Files.size(file);
     } catch (NoSuchFileException e) {

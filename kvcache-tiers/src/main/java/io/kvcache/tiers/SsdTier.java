@@ -39,7 +39,7 @@ import java.util.function.Consumer;
  * flushes with an {@link IOException}; reads go on. A thread of its own heals it: as soon as the disk takes writes
  * again, which is tried after a second, then two, up to eight, files and index are closed and the directory is opened
  * as at first. Writes open at the time are over. Everything flushed is there again, nothing removed is; what was stored
- * and not flushed may be.
+ * and not flushed may be, and so may what a failed call was to store or remove.
  *
  * <p>Native memory: the staging memory; 32 MiB in which RocksDB keeps blocks; an eighth of what is set aside of the
  * capacity, thus at most 32 MiB, for what its tables have not taken yet, and as much again while it is opened or
