@@ -6,15 +6,19 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.function.Function;
 
 /**
  * The chunk keys of one prompt in one namespace, computed as they are asked for: a miss on the first chunk costs
  * one hash, however long the prompt.
  *
  * <p>{@code h0 = SHA-256(domain ‖ format version ‖ namespace)}, {@code h(i) = SHA-256(h(i-1) ‖ count ‖ tokens ‖
- * extras)}; {@code FORMAT.md} gives every byte. Not thread-safe.
+ * extras)}; {@code FORMAT.md} gives every byte.
+ *
+ * <p>Threads: one at a time; others may meanwhile take over the keys it knows.
  */
 public final class KeyChain {
   private static final byte[] DOMAIN = "kvcache chunk key".getBytes(StandardCharsets.US_ASCII);
@@ -22,6 +26,8 @@ public final class KeyChain {
   private static final ValueLayout.OfInt INT =
       ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
   private static final int TOKENS_AT = ChunkKey.BYTES + Integer.BYTES;
+  /** Chains that may know more are looked for at 1, 4, 16 … chunks. */
+  private static final int LANDMARK_SHIFT = 2;
 
   private final Tokens tokens;
   private final int chunkTokens;
@@ -29,10 +35,15 @@ public final class KeyChain {
   private final ChunkKey[] keys;
   private final MessageDigest sha;
   private final byte[] input;
-  private int computed;
-  private int nextExtra;
+  private final Function<ChunkKey, KeyChain> earlier;
+  /** Volatile for those who take over: keys before it are there, and stay. */
+  private volatile int computed;
 
-  private KeyChain(ChunkKey root, int chunkTokens, Tokens tokens) {
+  private int nextExtra;
+  private int hashes;
+
+  private KeyChain(ChunkKey root, int chunkTokens, Tokens tokens, Function<ChunkKey, KeyChain> earlier) {
+    this.earlier = earlier;
     this.tokens = Objects.requireNonNull(tokens, "tokens");
     this.chunkTokens = chunkTokens;
     this.root = root;
@@ -48,7 +59,18 @@ public final class KeyChain {
 
   /** As {@link #of(Namespace, Tokens)}, for a caller that keeps {@link #root}. */
   public static KeyChain of(ChunkKey root, int chunkTokens, Tokens tokens) {
-    return new KeyChain(root, chunkTokens, tokens);
+    return of(root, chunkTokens, tokens, landmark -> null);
+  }
+
+  /**
+   * As {@link #of(ChunkKey, int, Tokens)}, taking over what other chains have computed: comparing tokens is several
+   * times as fast as hashing them.
+   *
+   * @param earlier a chain that has this key among its {@link #landmarks}, or null; what it knows is checked
+   */
+  public static KeyChain of(ChunkKey root, int chunkTokens, Tokens tokens,
+      Function<ChunkKey, KeyChain> earlier) {
+    return new KeyChain(root, chunkTokens, tokens, earlier);
   }
 
   /** What the chain of every prompt in {@code namespace} starts from. */
@@ -75,13 +97,54 @@ public final class KeyChain {
   public ChunkKey key(int index) {
     Objects.checkIndex(index, keys.length);
     while (computed <= index) {
-      keys[computed] = next(computed == 0 ? root : keys[computed - 1], computed);
-      computed++;
+      int at = computed;
+      keys[at] = next(at == 0 ? root : keys[at - 1], at);
+      computed = at + 1;
+      KeyChain other = isLandmark(at + 1) ? earlier.apply(keys[at]) : null;
+      if (other != null) {
+        takeOver(other);
+      }
     }
     return keys[index];
   }
 
+  /** The keys known so far of the first chunk, the fourth, the sixteenth and so on. */
+  public List<ChunkKey> landmarks() {
+    List<ChunkKey> landmarks = new ArrayList<>();
+    for (int count = 1; count <= computed; count <<= LANDMARK_SHIFT) {
+      landmarks.add(keys[count - 1]);
+    }
+    return landmarks;
+  }
+
+  private static boolean isLandmark(int count) {
+    return Integer.bitCount(count) == 1 && Integer.numberOfTrailingZeros(count) % LANDMARK_SHIFT == 0;
+  }
+
+  /** Takes over the keys of chunks of which all tokens and extras are the same, from the start of the prompt on. */
+  private void takeOver(KeyChain other) {
+    if (other.chunkTokens != chunkTokens || !other.root.equals(root)) {
+      return;
+    }
+    int known = Math.min(other.computed, keys.length);
+    int same = tokens.agreesUpTo(other.tokens, known * chunkTokens) / chunkTokens;
+    if (same > computed) {
+      System.arraycopy(other.keys, computed, keys, computed, same - computed);
+      List<Tokens.Extra> extras = tokens.extras();
+      while (nextExtra < extras.size() && extras.get(nextExtra).offset() < same * chunkTokens) {
+        nextExtra++;
+      }
+      computed = same;
+    }
+  }
+
+  /** Chunks hashed here, rather than taken over. */
+  int hashes() {
+    return hashes;
+  }
+
   private ChunkKey next(ChunkKey previous, int index) {
+    hashes++;
     int from = index * chunkTokens;
     MemorySegment bytes = MemorySegment.ofArray(input);
     previous.write(bytes, 0);

@@ -74,6 +74,26 @@ public final class Tokens {
     return ids.clone();
   }
 
+  /** How many of the first {@code most} tokens are the same as another prompt's, in ids and extras. */
+  int agreesUpTo(Tokens other, int most) {
+    int end = Math.min(most, Math.min(ids.length, other.ids.length));
+    int differs = Arrays.mismatch(ids, 0, end, other.ids, 0, end);
+    int same = differs < 0 ? end : differs;
+    for (int extra = 0; extra < Math.max(extras.size(), other.extras.size()); extra++) {
+      int offset = Math.min(offset(extra), other.offset(extra));
+      boolean equal = extra < extras.size() && extra < other.extras.size()
+          && extras.get(extra).compareTo(other.extras.get(extra)) == 0;
+      if (offset >= same || !equal) {
+        return Math.min(same, offset);
+      }
+    }
+    return same;
+  }
+
+  private int offset(int extra) {
+    return extra < extras.size() ? extras.get(extra).offset : Integer.MAX_VALUE;
+  }
+
   int[] sharedIds() {
     return ids;
   }

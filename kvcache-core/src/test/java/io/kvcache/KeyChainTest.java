@@ -9,8 +9,11 @@ import java.security.MessageDigest;
 import java.security.MessageDigestSpi;
 import java.security.Provider;
 import java.security.Security;
+import java.util.Arrays;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -190,5 +193,66 @@ class KeyChainTest {
     protected void engineReset() {
       platform.reset();
     }
+  }
+
+  /** Goal: keys taken over are those that would have been computed. Method: seeded prompts that share beginnings. */
+  @Test
+  void keysTakenOverAreTheSame() {
+    SplittableRandom random = new SplittableRandom(20261125);
+    Map<ChunkKey, KeyChain> known = new HashMap<>();
+    ChunkKey[] roots = {KeyChain.root(BASE), KeyChain.root(BASE.withAdapter("other"))};
+    int hashes = 0;
+    int chunks = 0;
+    for (int prompt = 0; prompt < 3000; prompt++) {
+      int[] ids = new int[16 * 70];
+      for (int block = 0; block < ids.length; block += 8) {
+        Arrays.fill(ids, block, block + 8, random.nextInt(60) == 0 ? random.nextInt(3) : 0);
+      }
+      Tokens tokens = Tokens.of(Arrays.copyOf(ids, random.nextInt(1, ids.length + 1)));
+      for (int extra = 0; extra < random.nextInt(8) - 5; extra++) {
+        tokens = tokens.withExtra(random.nextInt(tokens.length()), bytes(random.nextInt(2)));
+      }
+      ChunkKey root = roots[random.nextInt(2)];
+      KeyChain plain = KeyChain.of(root, LAYOUT.chunkTokens(), tokens);
+      KeyChain chain = KeyChain.of(root, LAYOUT.chunkTokens(), tokens, known::get);
+      for (int chunk = 0; chunk < chain.chunks(); chunk++) {
+        assertEquals(plain.key(chunk), chain.key(chunk), "prompt " + prompt + " chunk " + chunk);
+      }
+      chain.landmarks().forEach(landmark -> known.put(landmark, chain));
+      hashes += chain.hashes();
+      chunks += chain.chunks();
+    }
+    assertTrue(hashes < chunks * 2 / 3, hashes + " of " + chunks + " hashed");
+  }
+
+  /** Goal: a turn hashes what the turns before it did not have, also among many that begin alike. */
+  @Test
+  void theNextTurnHashesLittleMore() {
+    Map<ChunkKey, KeyChain> known = new HashMap<>();
+    for (int turn = 1; turn <= 2; turn++) {
+      for (int conversation = 0; conversation < 50; conversation++) {
+        int[] ids = new int[16 * 200 * turn];
+        Arrays.fill(ids, 16 * 10, ids.length, 1 + conversation);
+        KeyChain chain =
+            KeyChain.of(KeyChain.root(BASE), LAYOUT.chunkTokens(), Tokens.of(ids), known::get);
+        chain.key(chain.chunks() - 1);
+        chain.landmarks().forEach(landmark -> known.put(landmark, chain));
+        // The first ten are alike; a chunk for each landmark until its own turn before is found, at the sixteenth.
+        assertTrue(turn == 1 || chain.hashes() <= 200 + 10, chain.hashes() + " hashed");
+      }
+    }
+  }
+
+  @Test
+  void otherChunkSizesAndRootsAreNotTakenOver() {
+    Tokens tokens = tokens(640);
+    KeyChain other = KeyChain.of(KeyChain.root(BASE), 16, tokens);
+    other.key(39);
+    KeyChain longer = KeyChain.of(KeyChain.root(BASE), 32, tokens, landmark -> other);
+    longer.key(19);
+    assertEquals(20, longer.hashes());
+    KeyChain foreign = KeyChain.of(KeyChain.root(BASE.withAdapter("a")), 16, tokens, landmark -> other);
+    foreign.key(39);
+    assertEquals(40, foreign.hashes());
   }
 }

@@ -3,6 +3,9 @@ package io.kvcache.bench;
 import io.kvcache.bench.demo.DemoCommand;
 import io.kvcache.bench.demo.KvSampleCommand;
 import io.kvcache.bench.limits.LimitsCommand;
+import io.kvcache.bench.limits.SsdCommand;
+import io.kvcache.bench.local.IndexMemoryCommand;
+import io.kvcache.bench.local.LookupLoadCommand;
 import io.kvcache.bench.placement.PlacementStudyCommand;
 import io.kvcache.bench.quality.SensitivityCommand;
 import java.io.IOException;
@@ -23,7 +26,8 @@ import picocli.CommandLine.ParameterException;
     version = "kvcache-bench 0.1.0-SNAPSHOT",
     synopsisSubcommandLabel = "COMMAND",
     subcommands = {DemoCommand.class, LimitsCommand.class, PrefillCommand.class, JmhCommand.class,
-      KvSampleCommand.class, SensitivityCommand.class, PlacementStudyCommand.class})
+      KvSampleCommand.class, SensitivityCommand.class, PlacementStudyCommand.class, IndexMemoryCommand.class,
+      SsdCommand.class, LookupLoadCommand.class})
 public final class Main {
   private Main() {}
 

@@ -26,11 +26,14 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -81,6 +84,35 @@ class ReadBufferTest {
       assertEquals(CHUNKS, prompt.find(cache));
       assertEquals(prompt.length(), prompt.read(idle));
     }
+    LeakCheck.close(cache, ssd);
+  }
+
+  /** Goal: the medium works while the engine computes a group's layers, and nothing is read twice. */
+  @Test
+  void nextGroupIsReadAheadWithBuffersNobodyNeeds() {
+    Map<String, AtomicInteger> reads = new ConcurrentHashMap<>();
+    ForwardingTier counting = new ForwardingTier(ssd) {
+      @Override
+      public ReadResult read(EntryId id, int part, MemorySegment target, Deadline deadline) {
+        reads.computeIfAbsent("part " + part, any -> new AtomicInteger()).incrementAndGet();
+        return super.read(id, part, target, deadline);
+      }
+    };
+    KvCache cache = KvCache.builder(LARGE).tier(counting).stagingBytes(64 << 20).open();
+    prompt.store(cache);
+    MemorySegment rows = MemorySegment.ofArray(new byte[(int) LAYER_BYTES]);
+    try (KvLease lease = prompt.acquire(cache, AcquireOptions.exact())) {
+      for (int layer = 0; layer < 3; layer++) {
+        assertEquals(prompt.length(), lease.read(layer, rows, MemorySegment.NULL));
+        assertEquals(CHUNKS, reads.get("part 1").get());
+        assertEquals(layer == 2, cache.stats().readBuffers() == 4, "after layer " + layer);
+      }
+      LeakCheck.await("not read ahead", () -> reads.containsKey("part 2") && reads.get("part 2").get() == 4);
+      assertEquals(prompt.length(), lease.read(3, rows, MemorySegment.NULL));
+    }
+    assertEquals(CHUNKS, reads.get("part 0").get());
+    assertEquals(CHUNKS, reads.get("part 1").get());
+    assertEquals(CHUNKS, reads.get("part 2").get());
     LeakCheck.close(cache, ssd);
   }
 

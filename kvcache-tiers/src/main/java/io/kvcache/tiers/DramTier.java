@@ -19,7 +19,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
@@ -29,11 +28,11 @@ import java.util.function.Consumer;
  * Entries in this process's memory, off the heap. Nothing survives a restart.
  *
  * <p>Space: a part takes whole pages of 4096 bytes, or shares them with neighbours where together they have at most 256
- * KiB. The capacity bounds pages reserved from the system and, together with them, the heap objects that describe
- * entries, some 500 bytes for one that fits into a run of pages: a 32nd of the capacity, at least 8192 bytes, is set
- * aside for those and always counts as used; when more of it than of the pages is taken, usage shows the whole as full
- * as that. An entry much smaller than its claim is copied once, at its commit. Pages are reserved in slabs as they are
- * first needed, which takes about 0.4 ms a MiB then, and kept until {@link #close}.
+ * KiB; what describes an entry, some 600 bytes and its note, shares pages with its first parts. The capacity bounds the
+ * pages reserved from the system with 12 bytes about each, and an index on the heap, for which a 128th of the capacity,
+ * at least 4096 bytes, is set aside and counts as used. An entry much smaller than its claim is copied once, at its
+ * commit. Pages are reserved in slabs as they are first needed, which takes about 0.4 ms a MiB then, and kept until
+ * {@link #close}.
  *
  * <p>Huge pages: slabs come from the C library's {@code malloc}; with glibc 2.35 or newer, {@code
  * GLIBC_TUNABLES=glibc.malloc.hugetlb=1} in the environment asks for transparent ones. It is left to the
@@ -42,7 +41,8 @@ import java.util.function.Consumer;
  * <p>Ownership: a part's memory is freed when its entry was removed or replaced and the last view of it
  * closed; with assertions on it is overwritten then, so that use after close shows.
  *
- * <p>Threads: reading and viewing take no lock. After {@link #close} every method but {@link #name}, {@link
+ * <p>Threads: finding an entry takes a lock that one of 64 have in common, for less than a microsecond; reading and
+ * viewing what was found takes none. After {@link #close} every method but {@link #name}, {@link
  * #traits} and {@link #usage} throws {@link IllegalStateException}, and so does every segment.
  */
 public final class DramTier implements Tier {
@@ -55,19 +55,8 @@ public final class DramTier implements Tier {
   /** What freed memory is overwritten with when assertions are on. */
   static final byte POISON = (byte) 0xdb;
 
-  private static final int HEAP_SHARE = 32; // one part in so many of the capacity
-  private static final long LEAST_HEAP_BYTES = 8 << 10;
-
-  /**
-   * Heap bytes an entry is charged: map node, id, key, entry, arrays; measured with compressed references.
-   */
-  private static final long ENTRY_HEAP_BYTES = 320;
-
-  /** Heap bytes a part is charged: its length, and where it lies. */
-  private static final long PART_HEAP_BYTES = 16;
-
-  /** Heap bytes a run is charged, and a gap beside it. */
-  private static final long RUN_HEAP_BYTES = 112;
+  private static final int INDEX_SHARE = Slabs.PAGE_BYTES / DramIndex.ENTRY_BYTES; // an entry has a page at least
+  private static final long LEAST_INDEX_BYTES = 4 << 10;
 
   private static final long LONGEST_CLOSE_NANOS = 5_000_000_000L;
   private static final long CLOSE_RETRY_NANOS = 1_000_000L;
@@ -78,20 +67,20 @@ public final class DramTier implements Tier {
   private static final boolean ASSERTING = DramTier.class.desiredAssertionStatus();
 
   private final long capacityBytes;
-  private final long heapLimitBytes;
+  private final long indexBytes;
   private final Arena arena = Arena.ofShared();
   private final PageAllocator pages;
-  private final AtomicLong heapBytes = new AtomicLong();
-  /** Bytes of pages in writes that are still open. */
-  private final AtomicLong claimedBytes = new AtomicLong();
-  private final ConcurrentHashMap<EntryId, DramEntry> entries = new ConcurrentHashMap<>();
+  /** Pages of writes that are still open. */
+  private final AtomicLong claimedPages = new AtomicLong();
+  private final DramIndex index;
   private final OpenHandles handles = new OpenHandles(ASSERTING || Boolean.getBoolean(TRACE_PROPERTY));
   private final AtomicBoolean closed = new AtomicBoolean();
 
   private DramTier(long capacityBytes) {
     this.capacityBytes = capacityBytes;
-    heapLimitBytes = Math.max(LEAST_HEAP_BYTES, capacityBytes / HEAP_SHARE);
-    pages = new PageAllocator(arena, capacityBytes - heapLimitBytes);
+    indexBytes = Math.max(LEAST_INDEX_BYTES, capacityBytes / INDEX_SHARE);
+    pages = new PageAllocator(arena, capacityBytes - indexBytes);
+    index = new DramIndex(this::record, pages.limitPages());
   }
 
   /**
@@ -122,10 +111,7 @@ public final class DramTier implements Tier {
 
   @Override
   public TierUsage usage() {
-    long byPages = heapLimitBytes + pages.usedBytes();
-    // Whichever is nearer its limit says how full the tier is.
-    long byHeap = (long) ((double) heapBytes.get() / heapLimitBytes * capacityBytes);
-    return new TierUsage(capacityBytes, Math.clamp(byHeap, byPages, capacityBytes), entries.size());
+    return new TierUsage(capacityBytes, indexBytes + pages.usedBytes(), index.size());
   }
 
   @Override
@@ -135,51 +121,41 @@ public final class DramTier implements Tier {
     requireNote(note);
     long[] claimed = partBytes.clone();
     requireLengths(claimed, null);
-    Packing packing = new Packing(withNote(claimed));
-    long heap = heapBytes(claimed.length, packing.runs());
-    if (!chargeHeap(heap)) {
-      return Optional.empty();
-    }
-    PageRun[] runs = allocate(packing);
-    if (runs == null) {
-      heapBytes.addAndGet(-heap);
-      return Optional.empty();
-    }
-    return Optional.of(new Write(id, note.clone(), claimed, packing, runs));
+    Packing packing = new Packing(withRecord(claimed));
+    int[] runs = allocate(packing);
+    return runs == null ? Optional.empty() : Optional.of(new Write(id, note.clone(), claimed, packing, runs));
   }
 
   @Override
   public boolean removalHelps(long[] partBytes) {
     requireOpen();
     requireLengths(partBytes, null);
-    Packing packing = new Packing(withNote(partBytes));
-    long left = capacityBytes - heapLimitBytes - claimedBytes.get();
-    return packing.pages() <= left / PageRun.PAGE_BYTES
-        && heapBytes(partBytes.length, packing.runs()) <= heapLimitBytes;
+    return new Packing(withRecord(partBytes)).pages() <= pages.limitPages() - claimedPages.get();
   }
 
   @Override
   public ReadResult read(EntryId id, int part, MemorySegment target, Deadline deadline) {
-    DramEntry entry = retain(id);
-    if (entry == null) {
+    MemorySegment record = hold(id);
+    if (record == null) {
       return new ReadResult.Missing();
     }
     try {
-      if (part < 0 || part >= entry.parts() || target.byteSize() < entry.partBytes(part)) {
+      if (part < 0 || part >= DramRecord.parts(record)
+          || target.byteSize() < DramRecord.partBytes(record, part)) {
         return new ReadResult.Missing();
       }
-      MemorySegment stored = entry.part(part);
+      MemorySegment stored = part(record, part);
       MemorySegment.copy(stored, 0, target, 0, stored.byteSize());
       return new ReadResult.Present(stored.byteSize());
     } finally {
-      release(entry);
+      release(record);
     }
   }
 
   @Override
   public Optional<TierView> view(EntryId id) {
-    DramEntry entry = retain(id);
-    return entry == null ? Optional.empty() : Optional.of(new View(entry));
+    MemorySegment record = hold(id);
+    return record == null ? Optional.empty() : Optional.of(new View(record));
   }
 
   @Override
@@ -187,9 +163,9 @@ public final class DramTier implements Tier {
     requireOpen();
     int removed = 0;
     for (EntryId id : ids) {
-      DramEntry entry = entries.remove(id);
-      if (entry != null) {
-        release(entry);
+      MemorySegment record = index.remove(id);
+      if (record != null) {
+        release(record);
         removed++;
       }
     }
@@ -200,26 +176,14 @@ public final class DramTier implements Tier {
   public void annotate(Map<EntryId, byte[]> notes) {
     requireOpen();
     notes.values().forEach(DramTier::requireNote);
-    notes.forEach((id, note) -> entries.computeIfPresent(id, (same, entry) -> {
-      entry.setNote(note);
-      return entry;
-    }));
+    notes.forEach((id, note) -> index.update(id, record -> DramRecord.note(record, note)));
   }
 
   @Override
   public void inventory(Consumer<TierEntry> consumer) {
     requireOpen();
-    for (DramEntry entry : entries.values()) {
-      if (entry.tryRetain()) {
-        TierEntry listed;
-        try {
-          listed = new TierEntry(entry.id, entry.note(), entry.pageBytes());
-        } finally {
-          release(entry);
-        }
-        consumer.accept(listed);
-      }
-    }
+    index.forEach(record -> new TierEntry(DramRecord.id(record), DramRecord.note(record),
+        pages(DramRecord.runs(record)) * Slabs.PAGE_BYTES), consumer);
   }
 
   /** Does nothing: nothing here survives a restart. */
@@ -240,7 +204,7 @@ public final class DramTier implements Tier {
   public synchronized void close() {
     boolean first = closed.compareAndSet(false, true);
     long open = handles.count();
-    entries.clear();
+    index.clear();
     closeArena();
     if (first && open != 0) {
       throw new IllegalStateException(
@@ -263,36 +227,50 @@ public final class DramTier implements Tier {
     }
   }
 
-  /** The entry with one more reference; null when there is none. */
-  private DramEntry retain(EntryId id) {
+  private MemorySegment hold(EntryId id) {
     requireOpen();
-    while (true) {
-      DramEntry entry = entries.get(id);
-      if (entry == null) {
-        requireOpen(); // or close has just emptied the map, and missing would be the wrong answer
-        return null;
-      }
-      if (entry.tryRetain()) {
-        return entry;
-      }
-      // Replaced or removed since the look-up, so the next one finds another entry or none.
-      Thread.onSpinWait();
+    MemorySegment record = index.hold(id);
+    if (record == null) {
+      requireOpen(); // or close has just emptied the index, and missing would be the wrong answer
+    }
+    return record;
+  }
+
+  private void release(MemorySegment record) {
+    if (DramRecord.release(record)) {
+      free(DramRecord.runs(record));
     }
   }
 
-  private void release(DramEntry entry) {
-    if (entry.release()) {
-      heapBytes.addAndGet(-heapBytes(entry.parts(), entry.runs.length));
-      free(entry.runs);
+  /** Gives memory back, which closing the tier does for all of it. */
+  private void unlessGone(Runnable giveBack) {
+    try {
+      giveBack.run();
+    } catch (IllegalStateException e) {
+      if (arena.scope().isAlive()) {
+        throw e;
+      }
     }
   }
 
-  /** The runs; null when there is no room for all. */
-  private PageRun[] allocate(Packing packing) {
-    PageRun[] runs = new PageRun[packing.runs()];
+  /** The record that begins on a page. */
+  private MemorySegment record(int page) {
+    MemorySegment record = pages.memory(page, 0, Slabs.PAGE_BYTES);
+    long bytes = DramRecord.bytes(DramRecord.parts(record));
+    return bytes <= Slabs.PAGE_BYTES ? record : pages.memory(page, 0, bytes);
+  }
+
+  private MemorySegment part(MemorySegment record, int part) {
+    return pages.memory(DramRecord.runOf(record, part), DramRecord.offset(record, part),
+        DramRecord.partBytes(record, part)).asReadOnly();
+  }
+
+  /** First pages of the runs; null when there is no room for all. */
+  private int[] allocate(Packing packing) {
+    int[] runs = new int[packing.runs()];
     for (int i = 0; i < runs.length; i++) {
       runs[i] = pages.allocate(packing.runBytes(i));
-      if (runs[i] == null) {
+      if (runs[i] == Slabs.NONE) {
         free(Arrays.copyOf(runs, i));
         return null;
       }
@@ -300,37 +278,29 @@ public final class DramTier implements Tier {
     return runs;
   }
 
-  private void free(PageRun[] runs) {
-    for (PageRun run : runs) {
+  private void free(int[] runs) {
+    for (int run : runs) {
       if (ASSERTING && arena.scope().isAlive()) {
-        run.memory(0, run.bytes()).fill(POISON);
+        pages.memory(run, 0, (long) pages.pages(run) * Slabs.PAGE_BYTES).fill(POISON);
       }
       pages.free(run);
     }
   }
 
-  private boolean chargeHeap(long bytes) {
-    long charged = heapBytes.get();
-    while (charged + bytes <= heapLimitBytes) {
-      long witness = heapBytes.compareAndExchange(charged, charged + bytes);
-      if (witness == charged) {
-        return true;
-      }
-      charged = witness;
+  private long pages(int[] runs) {
+    long sum = 0;
+    for (int run : runs) {
+      sum += pages.pages(run);
     }
-    return false;
+    return sum;
   }
 
-  /** The lengths of what an entry consists of: the note, then its parts. */
-  private static long[] withNote(long[] partBytes) {
+  /** The lengths of what an entry consists of: its record, then its parts. */
+  private static long[] withRecord(long[] partBytes) {
     long[] all = new long[partBytes.length + 1];
-    all[0] = DramEntry.NOTE_BYTES;
+    all[0] = DramRecord.bytes(partBytes.length);
     System.arraycopy(partBytes, 0, all, 1, partBytes.length);
     return all;
-  }
-
-  private static long heapBytes(int parts, int runs) {
-    return ENTRY_HEAP_BYTES + parts * PART_HEAP_BYTES + runs * RUN_HEAP_BYTES;
   }
 
   private void requireOpen() {
@@ -365,29 +335,29 @@ public final class DramTier implements Tier {
     private final byte[] note;
     private final long[] claimed;
     private Packing packing;
-    private PageRun[] runs;
+    private int[] runs;
     private final AtomicBoolean ended = new AtomicBoolean();
 
-    Write(EntryId id, byte[] note, long[] claimed, Packing packing, PageRun[] runs) {
+    Write(EntryId id, byte[] note, long[] claimed, Packing packing, int[] runs) {
       this.id = id;
       this.note = note;
       this.claimed = claimed;
       this.packing = packing;
       this.runs = runs;
-      claimedBytes.addAndGet(DramEntry.pageBytes(runs));
+      claimedPages.addAndGet(packing.pages());
       handles.opened(this);
     }
 
     @Override
-    public MemorySegment part(int index) {
+    public MemorySegment part(int part) {
       if (ended.get()) {
         throw new IllegalStateException("write of " + id + " is over");
       }
-      return memory(index, claimed);
+      return memory(packing, runs, part, claimed);
     }
 
-    private MemorySegment memory(int part, long[] partBytes) {
-      return packing.memory(runs, part + 1, partBytes[part]);
+    private MemorySegment memory(Packing in, int[] of, int part, long[] partBytes) {
+      return pages.memory(of[in.run(part + 1)], in.offset(part + 1), partBytes[part]);
     }
 
     @Override
@@ -397,11 +367,11 @@ public final class DramTier implements Tier {
       if (!ended.compareAndSet(false, true)) {
         throw new IllegalStateException("write of " + id + " is over");
       }
-      claimedBytes.addAndGet(-DramEntry.pageBytes(runs));
+      claimedPages.addAndGet(-packing.pages());
       fit(partBytes);
-      DramEntry entry = new DramEntry(id, runs, packing, partBytes.clone());
-      entry.setNote(note);
-      DramEntry older = entries.put(id, entry);
+      DramRecord.write(pages.memory(runs[0], 0, DramRecord.bytes(partBytes.length)), id, note, partBytes,
+          packing, runs);
+      MemorySegment older = index.put(id, runs[0]);
       if (older != null) {
         release(older);
       }
@@ -413,9 +383,9 @@ public final class DramTier implements Tier {
      * every entry would leave a hole that the next claim of full size just does not fit into.
      */
     private void fit(long[] partBytes) {
-      long[] all = withNote(partBytes);
+      long[] all = withRecord(partBytes);
       Packing fitting = new Packing(all);
-      PageRun[] smaller =
+      int[] smaller =
           fitting.pages() * COPY_BELOW < packing.pages() * (COPY_BELOW - 1) ? allocate(fitting) : null;
       if (smaller == null) {
         for (int run = 0; run < runs.length; run++) {
@@ -424,10 +394,9 @@ public final class DramTier implements Tier {
         return;
       }
       for (int part = 0; part < partBytes.length; part++) {
-        fitting.memory(smaller, part + 1, partBytes[part]).copyFrom(memory(part, partBytes));
+        memory(fitting, smaller, part, partBytes).copyFrom(memory(packing, runs, part, partBytes));
       }
       free(runs);
-      heapBytes.addAndGet((smaller.length - runs.length) * RUN_HEAP_BYTES);
       runs = smaller;
       packing = fitting;
     }
@@ -435,40 +404,41 @@ public final class DramTier implements Tier {
     @Override
     public void close() {
       if (ended.compareAndSet(false, true)) {
-        heapBytes.addAndGet(-heapBytes(claimed.length, runs.length));
-        claimedBytes.addAndGet(-DramEntry.pageBytes(runs));
-        free(runs);
+        claimedPages.addAndGet(-packing.pages());
+        unlessGone(() -> free(runs));
         handles.closed(this);
       }
     }
   }
 
   private final class View implements TierView {
-    private final DramEntry entry;
+    private final MemorySegment record;
+    private final int parts;
     private final AtomicBoolean ended = new AtomicBoolean();
 
-    View(DramEntry entry) {
-      this.entry = entry;
+    View(MemorySegment record) {
+      this.record = record;
+      this.parts = DramRecord.parts(record);
       handles.opened(this);
     }
 
     @Override
     public int parts() {
-      return entry.parts();
+      return parts;
     }
 
     @Override
     public MemorySegment part(int index) {
       if (ended.get()) {
-        throw new IllegalStateException("view of " + entry.id + " is closed");
+        throw new IllegalStateException("view is closed");
       }
-      return entry.part(index);
+      return DramTier.this.part(record, Objects.checkIndex(index, parts));
     }
 
     @Override
     public void close() {
       if (ended.compareAndSet(false, true)) {
-        release(entry);
+        unlessGone(() -> release(record));
         handles.closed(this);
       }
     }

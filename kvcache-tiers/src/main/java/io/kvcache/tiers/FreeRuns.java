@@ -1,7 +1,9 @@
 package io.kvcache.tiers;
 
+import java.util.Arrays;
+
 /**
- * Free runs by size class: one list for each size up to 16 pages, then eight classes per doubling, so that
+ * Free runs of pages by size class: one list for each size up to 16 pages, then eight classes per doubling, so that
  * sizes within a class differ by less than an eighth. A bit per class says where to look. Not thread-safe.
  */
 final class FreeRuns {
@@ -12,67 +14,77 @@ final class FreeRuns {
 
   private static final int CLASSES = 256; // the last class of an int is 231
 
-  private final PageRun[] heads = new PageRun[CLASSES];
+  private final Slabs slabs;
+  private final int[] heads = new int[CLASSES];
   private final long[] occupied = new long[CLASSES / Long.SIZE];
   private int count;
+
+  FreeRuns(Slabs slabs) {
+    this.slabs = slabs;
+    Arrays.fill(heads, Slabs.NONE);
+  }
 
   int count() {
     return count;
   }
 
-  void add(PageRun run) {
-    int sizeClass = classOf(run.pages);
-    PageRun head = heads[sizeClass];
-    run.previousInClass = null;
-    run.nextInClass = head;
-    if (head != null) {
-      head.previousInClass = run;
+  /** Adds the run of so many pages that begins with {@code page}. */
+  void add(int page, int pages) {
+    int sizeClass = classOf(pages);
+    int head = heads[sizeClass];
+    slabs.before(page, Slabs.NONE);
+    slabs.behind(page, head);
+    if (head != Slabs.NONE) {
+      slabs.before(head, page);
     }
-    heads[sizeClass] = run;
+    heads[sizeClass] = page;
     occupied[sizeClass >> 6] |= 1L << sizeClass;
     count++;
   }
 
-  void remove(PageRun run) {
-    int sizeClass = classOf(run.pages);
-    if (run.previousInClass == null) {
-      heads[sizeClass] = run.nextInClass;
+  /** Takes a run out that was added with as many pages. */
+  void remove(int page, int pages) {
+    int sizeClass = classOf(pages);
+    int before = slabs.before(page);
+    int behind = slabs.behind(page);
+    if (before == Slabs.NONE) {
+      heads[sizeClass] = behind;
     } else {
-      run.previousInClass.nextInClass = run.nextInClass;
+      slabs.behind(before, behind);
     }
-    if (run.nextInClass != null) {
-      run.nextInClass.previousInClass = run.previousInClass;
+    if (behind != Slabs.NONE) {
+      slabs.before(behind, before);
     }
-    if (heads[sizeClass] == null) {
+    if (heads[sizeClass] == Slabs.NONE) {
       occupied[sizeClass >> 6] &= ~(1L << sizeClass);
     }
-    run.previousInClass = null;
-    run.nextInClass = null;
     count--;
   }
 
   /**
-   * A run of at least so many pages, about the smallest there is; null when there is none. Stays in the list.
+   * First page of a run of at least so many, about the smallest there is; {@link Slabs#NONE} when there is none. Stays
+   * in the list.
    */
-  PageRun find(int pages) {
+  int find(int pages) {
     int sizeClass = classOf(pages);
-    PageRun sameClass = smallestFit(heads[sizeClass], pages);
-    if (sameClass != null) {
+    int sameClass = smallestFit(heads[sizeClass], pages);
+    if (sameClass != Slabs.NONE) {
       return sameClass;
     }
     int larger = nextOccupied(sizeClass + 1);
-    return larger < 0 ? null : smallestFit(heads[larger], pages);
+    return larger < 0 ? Slabs.NONE : smallestFit(heads[larger], pages);
   }
 
-  private static PageRun smallestFit(PageRun head, int pages) {
-    PageRun best = null;
+  private int smallestFit(int head, int pages) {
+    int best = Slabs.NONE;
+    int least = Integer.MAX_VALUE;
     int tried = 0;
-    for (PageRun run = head; run != null && tried < MOST_TRIED; run = run.nextInClass, tried++) {
-      if (run.pages >= pages && (best == null || run.pages < best.pages)) {
+    for (int run = head; run != Slabs.NONE && tried < MOST_TRIED && least > pages;
+        run = slabs.behind(run), tried++) {
+      int length = PageAllocator.length(slabs.tag(run));
+      if (length >= pages && length < least) {
         best = run;
-        if (run.pages == pages) {
-          break;
-        }
+        least = length;
       }
     }
     return best;

@@ -1,13 +1,11 @@
 package io.kvcache.tiers;
 
-import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 
 /**
- * Which run of pages each part of an entry lies in, and where; its note is the first. Small neighbours share a run,
- * each on a cache line: whole pages and objects of their own would cost more than the parts themselves where a model is
- * small or its KV compressed hard. A large part has a run of its own, which is easier to find than one for a whole
- * entry.
+ * Which run of pages each part of an entry lies in, and where; its record is the first. Small neighbours share a run,
+ * each on a cache line: whole pages would cost more than the parts themselves where a model is small or its KV
+ * compressed hard. A large part has a run of its own, which is easier to find than one for a whole entry.
  */
 final class Packing {
   /** Neighbours share a run as long as it is no longer than this. */
@@ -48,18 +46,23 @@ final class Packing {
     return runBytes[run];
   }
 
+  /** The run that a part lies in. */
+  int run(int part) {
+    return runs[part];
+  }
+
+  /** Where a part begins in its run. */
+  int offset(int part) {
+    return offsets[part];
+  }
+
   /** Pages of all runs together. */
   long pages() {
     long pages = 0;
     for (long bytes : runBytes) {
-      pages += PageRun.pagesFor(bytes);
+      pages += Slabs.pagesFor(bytes);
     }
     return pages;
-  }
-
-  /** So many bytes of a part, in the runs that were allocated for it. */
-  MemorySegment memory(PageRun[] allocated, int part, long bytes) {
-    return allocated[runs[part]].memory(offsets[part], bytes);
   }
 
   /** What is needed of a run when its parts turn out to be so long and stay where they are. */

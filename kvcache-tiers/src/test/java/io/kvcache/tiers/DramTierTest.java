@@ -16,6 +16,7 @@ import io.kvcache.testkit.LeakCheck;
 import io.kvcache.testkit.Payloads;
 import io.kvcache.testkit.TierContract;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
@@ -201,18 +202,20 @@ class DramTierTest extends TierContract {
 
   @Test
   void releasingTwiceIsAnError() {
-    DramEntry entry =
-        new DramEntry(Payloads.entry(1), new PageRun[0], new Packing(new long[0]), new long[0]);
-    assertTrue(entry.tryRetain());
-    assertEquals(false, entry.release());
-    assertEquals(true, entry.release());
-    assertEquals(false, entry.tryRetain());
-    assertThrows(IllegalStateException.class, entry::release);
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment record = arena.allocate(DramRecord.bytes(1), 64);
+      Packing packing = new Packing(new long[] {DramRecord.bytes(1), 1});
+      DramRecord.write(record, Payloads.entry(1), NO_NOTE, new long[] {1}, packing, new int[] {7});
+      DramRecord.retain(record);
+      assertEquals(false, DramRecord.release(record));
+      assertEquals(true, DramRecord.release(record));
+      assertThrows(IllegalStateException.class, () -> DramRecord.release(record));
+    }
   }
 
-  /** Goal: entries of a page each run into the share for heap objects, never over the capacity. */
+  /** Goal: entries of a page each take every page there is, and all are found, also when others were removed. */
   @Test
-  void heapObjectsAreBounded() throws IOException {
+  void smallEntriesTakeEveryPage() throws IOException {
     try (Tier tier = DramTier.open(CAPACITY)) {
       int stored = 0;
       Optional<TierWrite> write = claimPage(tier, stored);
@@ -221,8 +224,39 @@ class DramTierTest extends TierContract {
         stored++;
         write = claimPage(tier, stored);
       }
-      assertEquals(CAPACITY / 32 / (320 + 16 + 112), stored);
+      assertEquals((CAPACITY - CAPACITY / 128) / (4096 + 12), stored);
       assertTrue(tier.usage().usedBytes() <= CAPACITY, tier.usage().toString());
+      for (int number = 0; number < stored; number += 2) {
+        assertEquals(1, tier.remove(List.of(Payloads.entry(number), Payloads.entry(stored + number))));
+      }
+      for (int number = 0; number < stored; number++) {
+        Optional<TierView> view = tier.view(Payloads.entry(number));
+        assertEquals(number % 2 == 1, view.isPresent(), "entry " + number);
+        view.ifPresent(TierView::close);
+      }
+      assertEquals(stored / 2, tier.usage().entries());
+    }
+  }
+
+  /** Goal: an entry whose parts take more than a page to list. */
+  @Test
+  void manyParts() throws IOException {
+    long[] lengths = new long[2000];
+    Arrays.setAll(lengths, part -> 1 + part % 900);
+    EntryId id = Payloads.entry(1);
+    try (Tier tier = DramTier.open(CAPACITY)) {
+      try (TierWrite write = tier.create(id, NO_NOTE, lengths).orElseThrow()) {
+        for (int part = 0; part < lengths.length; part++) {
+          Payloads.fill(write.part(part), id.key(), part, 1);
+        }
+        write.commit(lengths);
+      }
+      try (TierView view = tier.view(id).orElseThrow()) {
+        for (int part = 0; part < lengths.length; part++) {
+          assertEquals(lengths[part], view.part(part).byteSize());
+          assertEquals(-1, Payloads.mismatch(view.part(part), id.key(), part, 1));
+        }
+      }
     }
   }
 

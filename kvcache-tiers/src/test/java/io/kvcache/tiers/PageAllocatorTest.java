@@ -1,12 +1,12 @@
 package io.kvcache.tiers;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertNotNull;
-import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
@@ -25,7 +25,7 @@ class PageAllocatorTest {
   private static final long MIB = 1 << 20;
 
   /** A taken run and the bytes asked for. */
-  private record Taken(PageRun run, long bytes) {}
+  private record Taken(int run, long bytes) {}
 
   /** Goal: taken runs never overlap and gaps always join. Method: seeded calls against a map of intervals. */
   @RepeatedTest(8)
@@ -42,24 +42,24 @@ class PageAllocatorTest {
         String at = "seed=" + seed + " step=" + step;
         if (random.nextInt(5) < 3) {
           long bytes = random.nextLong(1, random.nextBoolean() ? 20_000 : MIB);
-          PageRun got = pages.allocate(bytes);
-          if (got != null) {
-            assertDisjoint(intervals, got, at);
+          int got = pages.allocate(bytes);
+          if (got != Slabs.NONE) {
+            assertDisjoint(intervals, pages, got, at);
             taken.add(new Taken(got, bytes));
-            used += got.bytes();
+            used += takenBytes(pages, got);
           }
         } else if (!taken.isEmpty()) {
           Taken old = taken.remove(random.nextInt(taken.size()));
           if (random.nextInt(4) == 0) {
-            long before = old.run.bytes();
+            long before = takenBytes(pages, old.run);
             Taken shorter = new Taken(old.run, random.nextLong(1, old.bytes + 1));
             pages.shrink(old.run, shorter.bytes);
-            intervals.put(old.run.memory(0, 1).address(), old.run.memory(0, 1).address() + old.run.bytes());
-            used += old.run.bytes() - before;
+            intervals.put(address(pages, old.run), address(pages, old.run) + bytes(pages, old.run));
+            used += takenBytes(pages, old.run) - before;
             taken.add(shorter);
           } else {
-            intervals.remove(old.run.memory(0, 1).address());
-            used -= old.run.bytes();
+            intervals.remove(address(pages, old.run));
+            used -= takenBytes(pages, old.run);
             pages.free(old.run);
           }
         }
@@ -72,22 +72,34 @@ class PageAllocatorTest {
     }
   }
 
-  private static void assertDisjoint(TreeMap<Long, Long> intervals, PageRun run, String at) {
-    long start = run.memory(0, 1).address();
-    assertEquals(0, start % PageRun.PAGE_BYTES, at);
+  private static long address(PageAllocator pages, int run) {
+    return pages.memory(run, 0, 1).address();
+  }
+
+  private static long bytes(PageAllocator pages, int run) {
+    return (long) pages.pages(run) * Slabs.PAGE_BYTES;
+  }
+
+  private static long takenBytes(PageAllocator pages, int run) {
+    return (long) pages.pages(run) * Slabs.TAKEN_BYTES;
+  }
+
+  private static void assertDisjoint(TreeMap<Long, Long> intervals, PageAllocator pages, int run, String at) {
+    long start = address(pages, run);
+    assertEquals(0, start % Slabs.PAGE_BYTES, at);
     var below = intervals.floorEntry(start);
     var above = intervals.ceilingEntry(start);
     assertTrue(below == null || below.getValue() <= start, at + ": overlaps the run before");
-    assertTrue(above == null || start + run.bytes() <= above.getKey(), at + ": overlaps the run after");
-    intervals.put(start, start + run.bytes());
+    assertTrue(above == null || start + bytes(pages, run) <= above.getKey(), at + ": overlaps the run after");
+    intervals.put(start, start + bytes(pages, run));
   }
 
   @Test
   void freeingTwiceIsAnError() {
     try (Arena arena = Arena.ofShared()) {
       PageAllocator pages = new PageAllocator(arena, MIB);
-      PageRun first = pages.allocate(5000);
-      PageRun second = pages.allocate(5000);
+      int first = pages.allocate(5000);
+      int second = pages.allocate(5000);
       pages.free(first);
       pages.free(second); // joined into the first
       assertThrows(IllegalStateException.class, () -> pages.free(first));
@@ -100,15 +112,34 @@ class PageAllocatorTest {
     try (Arena arena = Arena.ofShared()) {
       PageAllocator pages = new PageAllocator(arena, 100 * MIB + 5);
       assertEquals(0, pages.reservedBytes());
-      assertNull(pages.allocate(100 * MIB + 1));
-      assertNull(pages.allocate(Long.MAX_VALUE));
+      assertEquals(Slabs.NONE, pages.allocate(100 * MIB + 1));
+      assertEquals(Slabs.NONE, pages.allocate(Long.MAX_VALUE));
       assertEquals(0, pages.reservedBytes());
-      assertNotNull(pages.allocate(1));
-      assertEquals(64 * MIB, pages.reservedBytes());
-      assertNotNull(pages.allocate(64 * MIB - 4096));
-      assertNotNull(pages.allocate(36 * MIB));
-      assertEquals(100 * MIB, pages.reservedBytes());
-      assertNull(pages.allocate(1));
+      assertNotEquals(Slabs.NONE, pages.allocate(1));
+      assertEquals(1 << 14, pages.reservedBytes() / Slabs.TAKEN_BYTES);
+      assertNotEquals(Slabs.NONE, pages.allocate(64 * MIB - 4096));
+      long left = pages.limitPages() - (1 << 14);
+      assertNotEquals(Slabs.NONE, pages.allocate(left * Slabs.PAGE_BYTES));
+      assertEquals(100 * MIB / Slabs.TAKEN_BYTES, pages.reservedBytes() / Slabs.TAKEN_BYTES);
+      assertEquals(Slabs.NONE, pages.allocate(1));
+    }
+  }
+
+  /** Goal: runs larger than a slab usually is, and those behind them, are found by their pages' numbers. */
+  @Test
+  void slabsOfAnySizeAreNumberedApart() {
+    try (Arena arena = Arena.ofShared()) {
+      PageAllocator pages = new PageAllocator(arena, 900 * MIB);
+      int large = pages.allocate(80 * MIB);
+      int small = pages.allocate(300 * MIB);
+      assertEquals(80 * MIB, bytes(pages, large));
+      assertEquals(300 * MIB, bytes(pages, small));
+      for (int run : new int[] {large, small}) {
+        long bytes = bytes(pages, run);
+        pages.memory(run, 0, bytes).set(ValueLayout.JAVA_BYTE, bytes - 1, (byte) 1);
+        pages.free(run);
+      }
+      assertEquals(pages.slabs(), pages.freeRuns());
     }
   }
 
@@ -147,21 +178,21 @@ class PageAllocatorTest {
   }
 
   private static Void churn(PageAllocator pages, SplittableRandom random, AtomicLong taken, long limit) {
-    List<PageRun> mine = new ArrayList<>();
+    List<Integer> mine = new ArrayList<>();
     for (int i = 0; i < 5000; i++) {
-      PageRun run = pages.allocate(random.nextLong(1, 300_000));
-      if (run != null) {
-        assertTrue(taken.addAndGet(run.bytes()) <= limit);
+      int run = pages.allocate(random.nextLong(1, 300_000));
+      if (run != Slabs.NONE) {
+        assertTrue(taken.addAndGet(takenBytes(pages, run)) <= limit);
         mine.add(run);
       }
-      if (run == null && !mine.isEmpty()) {
-        PageRun old = mine.remove(random.nextInt(mine.size()));
-        taken.addAndGet(-old.bytes());
+      if (run == Slabs.NONE && !mine.isEmpty()) {
+        int old = mine.remove(random.nextInt(mine.size()));
+        taken.addAndGet(-takenBytes(pages, old));
         pages.free(old);
       }
     }
-    for (PageRun run : mine) {
-      taken.addAndGet(-run.bytes());
+    for (int run : mine) {
+      taken.addAndGet(-takenBytes(pages, run));
       pages.free(run);
     }
     return null;
@@ -173,9 +204,9 @@ class PageAllocatorTest {
     double mixed = waste(random -> (long) (40_000 * Math.exp(2.5 * random.nextDouble())));
     double compressed = waste(random -> random.nextInt(5) == 0 ? 4096 : MIB / 4 + random.nextLong(MIB / 2));
     double layout = waste(random -> random.nextInt(5) == 0 ? 6000 : MIB);
-    assertTrue(mixed <= 0.15, "mixed sizes waste " + mixed);
-    assertTrue(compressed <= 0.15, "compressed parts waste " + compressed);
-    assertTrue(layout <= 0.15, "parts of one layout waste " + layout);
+    assertTrue(mixed <= 0.10, "mixed sizes waste " + mixed);
+    assertTrue(compressed <= 0.10, "compressed parts waste " + compressed);
+    assertTrue(layout <= 0.10, "parts of one layout waste " + layout);
   }
 
   /** Mean share of a full pool that holds no payload, over the second half of the run. */
@@ -190,8 +221,8 @@ class PageAllocatorTest {
       long payload = 0;
       for (int step = 0; step < steps; step++) {
         long bytes = size.applyAsLong(random);
-        PageRun run = pages.allocate(bytes);
-        while (run == null) {
+        int run = pages.allocate(bytes);
+        while (run == Slabs.NONE) {
           int victim = random.nextInt(taken.size());
           Taken old = taken.set(victim, taken.getLast());
           taken.removeLast();

@@ -85,7 +85,7 @@ final class RoomTest {
     }
   }
 
-  /** Goal: entries that exhaust the heap budget long before the pages are moved on all the same. */
+  /** Goal: entries that are mostly what describes them are moved on like others. */
   @Test
   void manySmallEntriesMoveOn() throws IOException {
     KvLayout small = new KvLayout(List.of(LayerSpec.opaque(128)), 16);

@@ -51,6 +51,7 @@ public final class CacheEngine implements KvCache {
   private final Migrator migrator;
   private final Flusher flusher;
   private final Control control;
+  private final KeyMemo memo = new KeyMemo();
 
   private CacheEngine(Settings settings) {
     this.layout = settings.layout();
@@ -116,7 +117,7 @@ public final class CacheEngine implements KvCache {
 
   private KeyChain chain(Namespace namespace, Tokens tokens) {
     requireMine(namespace);
-    return KeyChain.of(namespace, tokens);
+    return memo.chain(KeyChain.root(namespace), layout.chunkTokens(), tokens);
   }
 
   private void requireMine(Namespace namespace) {
@@ -149,6 +150,9 @@ public final class CacheEngine implements KvCache {
       release(found);
       seen = shared.inventory.changes();
       found = lookup(chain, usable);
+    }
+    if (!found.chunks().isEmpty()) {
+      memo.remember(chain, tokens);
     }
     Lease lease = new Lease(shared, found.chunks(), deadline);
     shared.counters.lookups.increment();
@@ -191,15 +195,17 @@ public final class CacheEngine implements KvCache {
   @Override
   public KvReservation reserve(Namespace namespace, Tokens tokens, StoreOptions options) {
     Objects.requireNonNull(options, "options");
-    List<ChunkKey> keys = allKeys(chain(namespace, tokens));
-    ChunkKey root = KeyChain.root(namespace);
+    KeyChain chain = chain(namespace, tokens);
+    List<ChunkKey> keys = allKeys(chain);
+    memo.remember(chain, tokens);
     if (!options.prefillTime().isZero()) {
       shared.delays.observeRecompute(tokens.length(), options.prefillTime().toNanos());
       shared.tellDelays();
     }
     options.scores().requireShape(layout, tokens.length());
     TokenScores scores = options.scores().only(shared.qualities.scored());
-    Claim claim = shared.inventory.claim(root, keys, scores, shared.qualities.each(options.leastQuality()));
+    Claim claim =
+        shared.inventory.claim(chain.root(), keys, scores, shared.qualities.each(options.leastQuality()));
     if (claim.first() == keys.size()) {
       return new Reservation.Unreserved(Status.STORED);
     }

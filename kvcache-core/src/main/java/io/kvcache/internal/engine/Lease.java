@@ -180,7 +180,7 @@ final class Lease implements KvLease {
       loads.used(chunk, again);
     }
     tally.close();
-    loads.passOver(again);
+    loads.passOver(again, usable >= to && part + 1 < shared.plan.parts(), to);
   }
 
   /** Counts what a pass over the chunks reads, at once for all chunks that are alike. */

@@ -58,6 +58,7 @@ final class Recovery {
     for (Recovered entry : byDepth) {
       positions.computeIfAbsent(entry.id().key(), key -> position(entry));
     }
+    tree.restored();
     List<Recovered> byUse = new ArrayList<>(recovered);
     byUse.sort(LEAST_RECENT_AND_DEEPEST_FIRST);
     for (Recovered entry : byUse) {

@@ -125,6 +125,9 @@ public final class PrefixTree {
         if (!hasRoom(at) || at.migrating() || (at != joined && !joinable.test(at))) {
           at = newSegment(root, at, at.firstChunk() + at.chunks());
         }
+        if (at != joined) {
+          at.expect(Math.min(maxSegmentChunks - at.chunks(), keys.size() - path.size()));
+        }
         joined = at; // asked about only once: what is appended to it now is stored nowhere yet
         append(root, at, key);
         path.add(new Position(at, at.firstChunk() + at.chunks() - 1));
@@ -241,6 +244,11 @@ public final class PrefixTree {
     }
     append(root, at, key);
     return new Position(at, chunkIndex);
+  }
+
+  /** Says that every chunk was put back. */
+  public void restored() {
+    forEach(Segment::trim);
   }
 
   /** Records an entry of a chunk. */

@@ -6,6 +6,7 @@ import io.kvcache.spi.SegmentView;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.List;
@@ -21,6 +22,9 @@ public final class Segment implements SegmentView {
   public static final int MAX_CHUNKS = 64;
 
   private static final int KEY_WORDS = 4;
+  private static final Set<DropMethod> ALL_METHODS =
+      Collections.unmodifiableSet(EnumSet.allOf(DropMethod.class));
+  private static final Set<DropMethod> NO_METHODS = Set.of();
 
   private final long id;
   private final ChunkKey root;
@@ -41,7 +45,7 @@ public final class Segment implements SegmentView {
   /** For each candidate what one chunk adds to the loss of its context, NaN where unknown; null where all is. */
   private float[] lossPerChunk;
   /** The methods that the engine gave scores for, of every chunk. */
-  private Set<DropMethod> scored = EnumSet.allOf(DropMethod.class);
+  private Set<DropMethod> scored = ALL_METHODS;
 
   /** The root of a namespace when {@code parent} is null and it stays without chunks. */
   Segment(long id, ChunkKey root, Segment parent, int firstChunk, double decayPerNano) {
@@ -140,6 +144,19 @@ public final class Segment implements SegmentView {
         && keys[at + 1] == key.word1()
         && keys[at + 2] == key.word2()
         && keys[at + 3] == key.word3();
+  }
+
+  /** Says that so many chunks will be appended soon, so that no more room is taken for keys than they need. */
+  void expect(int more) {
+    int wanted = Math.min(MAX_CHUNKS, chunks + more) * KEY_WORDS;
+    if (wanted > keys.length) {
+      keys = Arrays.copyOf(keys, wanted);
+    }
+  }
+
+  /** Gives back room taken for keys that did not come. */
+  void trim() {
+    keys = Arrays.copyOf(keys, chunks * KEY_WORDS);
   }
 
   void append(ChunkKey key) {
@@ -304,8 +321,10 @@ public final class Segment implements SegmentView {
   /** Chunks were stored that have scores for these methods only. */
   public void scored(Set<DropMethod> methods) {
     if (!methods.containsAll(scored)) {
-      scored = EnumSet.copyOf(scored);
-      scored.retainAll(methods);
+      Set<DropMethod> both = EnumSet.noneOf(DropMethod.class);
+      both.addAll(scored);
+      both.retainAll(methods);
+      scored = both.isEmpty() ? NO_METHODS : both;
     }
   }
 

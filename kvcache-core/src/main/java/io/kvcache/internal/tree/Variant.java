@@ -15,14 +15,16 @@ public final class Variant implements VariantView {
   private final VariantClass variantClass;
   private long present;
   private long[] generations;
+  /** Of each chunk; null while all have {@link #alikeBytes}, as most encodings give. */
   private long[] bytes;
+
+  private long alikeBytes;
 
   Variant(int tier, Encoding encoding, VariantClass variantClass, int chunks) {
     this.tier = tier;
     this.encoding = encoding;
     this.variantClass = variantClass;
     this.generations = new long[chunks];
-    this.bytes = new long[chunks];
   }
 
   @Override
@@ -62,11 +64,14 @@ public final class Variant implements VariantView {
 
   /** Stored bytes of chunk {@code index}. */
   public long bytes(int index) {
-    return has(index) ? bytes[index] : 0;
+    return !has(index) ? 0 : bytes == null ? alikeBytes : bytes[index];
   }
 
   @Override
   public long bytes() {
+    if (bytes == null) {
+      return alikeBytes * chunks();
+    }
     long sum = 0;
     for (int index = 0; index < bytes.length; index++) {
       sum += bytes(index);
@@ -78,11 +83,20 @@ public final class Variant implements VariantView {
     if (index >= generations.length) {
       int capacity = Math.min(Segment.MAX_CHUNKS, Math.max(index + 1, generations.length * 2));
       generations = Arrays.copyOf(generations, capacity);
-      bytes = Arrays.copyOf(bytes, capacity);
+      bytes = bytes == null ? null : Arrays.copyOf(bytes, capacity);
+    }
+    if (present == 0) {
+      bytes = null;
+      alikeBytes = storedBytes;
+    } else if (bytes == null && storedBytes != alikeBytes) {
+      bytes = new long[generations.length];
+      Arrays.fill(bytes, alikeBytes);
+    }
+    if (bytes != null) {
+      bytes[index] = storedBytes;
     }
     present |= 1L << index;
     generations[index] = generation;
-    bytes[index] = storedBytes;
   }
 
   void remove(int index) {
@@ -94,11 +108,11 @@ public final class Variant implements VariantView {
     Variant upper = new Variant(tier, encoding, variantClass, count);
     for (int index = 0; index < count; index++) {
       if (has(index)) {
-        upper.add(index, generations[index], bytes[index]);
+        upper.add(index, generations[index], bytes(index));
       }
     }
     generations = Arrays.copyOfRange(Arrays.copyOf(generations, total), count, total);
-    bytes = Arrays.copyOfRange(Arrays.copyOf(bytes, total), count, total);
+    bytes = bytes == null ? null : Arrays.copyOfRange(Arrays.copyOf(bytes, total), count, total);
     present >>>= count;
     return upper;
   }
