@@ -70,7 +70,7 @@ public sealed interface CacheEvent {
   record Corrupt(String tier, ChunkKey key, String problem) implements CacheEvent {}
 
   /**
-   * A tier failed so often that it is left alone for a while.
+   * A tier failed so often that it is left alone for a while; by those who store only, where reads go well.
    *
    * @param tier which
    * @param cause the latest failure

@@ -57,7 +57,7 @@ public record CacheStats(
    * @param corruptChunks chunks that failed verification
    * @param missingChunks chunks that were expected and not there
    * @param errors calls that failed
-   * @param fenced whether it is left alone, now
+   * @param fenced whether it is left alone, now, at least by those who store
    */
   public record TierStats(
       String name,

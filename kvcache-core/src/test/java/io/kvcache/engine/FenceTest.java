@@ -8,6 +8,7 @@ import io.kvcache.AcquireOptions;
 import io.kvcache.CacheEvent;
 import io.kvcache.KvCache;
 import io.kvcache.KvLease;
+import io.kvcache.KvReservation;
 import io.kvcache.KvReservation.Status;
 import io.kvcache.placement.LruPlacement;
 import io.kvcache.spi.CacheRuntime;
@@ -76,6 +77,51 @@ class FenceTest extends EngineTest {
     clock.advance(1);
     assertEquals(1, prompt.find(cache));
     assertEquals(1, events(CacheEvent.TierFenced.class).size());
+  }
+
+  /** Goal: a disk that takes no writes is read all the same, and is tried again by those who store. */
+  @Test
+  void failingWritesCostNoReads() {
+    KvCache cache = openStill(LruPlacement.raw(), sick);
+    TestPrompt prompt = prompt(1, 1);
+    prompt.store(cache);
+    sick.set(Fault.CREATE_FAILS, 1);
+    for (int attempt = 0; attempt < 3; attempt++) {
+      assertFalse(fenced(cache));
+      assertEquals(1, prompt.find(cache), "reads that go well say nothing of writes");
+      assertEquals(Status.FULL, prompt(2, 1).store(cache));
+    }
+    assertTrue(fenced(cache));
+    long injected = sick.injected();
+    assertEquals(Status.FULL, prompt(2, 1).store(cache));
+    assertEquals(injected, sick.injected(), "a fenced tier was called");
+    assertEquals(1, prompt.find(cache));
+    assertTrue(fenced(cache), "a read says nothing of writes");
+    sick.setEnabled(false);
+    clock.advance(TimeUnit.SECONDS.toNanos(1));
+    assertEquals(Status.RESERVED, prompt(2, 1).store(cache));
+    assertFalse(fenced(cache));
+    assertEquals(1, events(CacheEvent.TierFenced.class).size());
+    assertEquals(1, events(CacheEvent.TierHealed.class).size());
+  }
+
+  /** Goal: a prompt whose store failed can be stored again though nobody stores anything else. */
+  @Test
+  void storeThatFailedSucceedsOnceTheTierHasHealed() {
+    KvCache cache = openStill(LruPlacement.raw(), sick);
+    TestPrompt prompt = prompt(1, 1);
+    sick.set(Fault.COMMIT_FAILS, 1).set(Fault.REMOVE_FAILS, 1);
+    try (KvReservation reservation = prompt.reserve(cache)) {
+      prompt.write(reservation);
+      assertFalse(reservation.commit());
+    }
+    background.runAll();
+    sick.setEnabled(false);
+    clock.advance(TimeUnit.SECONDS.toNanos(1));
+    assertEquals(Status.FULL, prompt.store(cache), "what may be there has not been removed yet");
+    background.runAll();
+    assertEquals(Status.RESERVED, prompt.store(cache));
+    assertEquals(1, prompt.find(cache));
   }
 
   @Test

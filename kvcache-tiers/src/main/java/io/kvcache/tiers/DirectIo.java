@@ -3,6 +3,7 @@ package io.kvcache.tiers;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.OpenOption;
@@ -11,17 +12,28 @@ import java.nio.file.StandardOpenOption;
 import java.util.Optional;
 import java.util.Set;
 
-/** Finds out whether files of a directory can be read and written past the page cache. */
+/** Finds out what can be done with files of a directory, on a file that nobody misses. */
 final class DirectIo {
+  private static final String FILE = "probe.tmp";
+
   private DirectIo() {}
 
-  /** The option to open files with; empty when this JDK, the system or the filesystem refuses. */
+  /** Fails where a file cannot be written and synced. */
+  static void requireSyncs(Path directory) throws IOException {
+    try (FileChannel channel = FileChannel.open(directory.resolve(FILE), StandardOpenOption.CREATE,
+        StandardOpenOption.WRITE, StandardOpenOption.DELETE_ON_CLOSE)) {
+      channel.write(ByteBuffer.allocate(Pages.BYTES), 0);
+      channel.force(false);
+    }
+  }
+
+  /** The option to open files with to go past the page cache; empty when JDK, system or filesystem refuse. */
   static Optional<OpenOption> probe(Path directory) throws IOException {
     Optional<OpenOption> direct = option();
     if (direct.isEmpty() || Files.getFileStore(directory).getBlockSize() > Pages.BYTES) {
       return Optional.empty();
     }
-    Path file = directory.resolve("probe.tmp");
+    Path file = directory.resolve(FILE);
     Set<OpenOption> options = Set.of(direct.get(), StandardOpenOption.CREATE, StandardOpenOption.READ,
         StandardOpenOption.WRITE, StandardOpenOption.DELETE_ON_CLOSE);
     try (FileChannel channel = FileChannel.open(file, options); Arena arena = Arena.ofConfined()) {

@@ -16,8 +16,11 @@ import java.util.Set;
  * call repeated and the interrupt handed on when it is done.
  */
 final class ExtentFile implements AutoCloseable {
-  /** Most bytes in one call: buffers end at 2 GiB. */
-  private static final long MOST_PER_CALL = 64 << 20;
+  /** Most bytes in one read: buffers end at 2 GiB. */
+  private static final long MOST_PER_READ = 64 << 20;
+
+  /** Most bytes in one write. The system queues all of a call at once, and reads wait behind it. */
+  private static final long MOST_PER_WRITE = 4 << 20;
 
   private final Path path;
   private final Set<OpenOption> options;
@@ -51,7 +54,7 @@ final class ExtentFile implements AutoCloseable {
   /** Writes all of {@code source}, which like {@code position} keeps to whole pages. */
   void write(long position, MemorySegment source) throws IOException {
     for (long done = 0; done < source.byteSize();) {
-      ByteBuffer buffer = piece(source, done);
+      ByteBuffer buffer = piece(source, done, MOST_PER_WRITE);
       long at = position + done;
       done += withChannel(open -> open.write(buffer.duplicate(), at));
     }
@@ -60,7 +63,7 @@ final class ExtentFile implements AutoCloseable {
   /** Fills {@code target}, which like {@code position} keeps to whole pages. */
   void read(long position, MemorySegment target) throws IOException {
     for (long done = 0; done < target.byteSize();) {
-      ByteBuffer buffer = piece(target, done);
+      ByteBuffer buffer = piece(target, done, MOST_PER_READ);
       long at = position + done;
       long got = withChannel(open -> open.read(buffer.duplicate(), at));
       if (got <= 0) {
@@ -81,8 +84,8 @@ final class ExtentFile implements AutoCloseable {
     channel.close();
   }
 
-  private static ByteBuffer piece(MemorySegment segment, long offset) {
-    return segment.asSlice(offset, Math.min(MOST_PER_CALL, segment.byteSize() - offset)).asByteBuffer();
+  private static ByteBuffer piece(MemorySegment segment, long offset, long most) {
+    return segment.asSlice(offset, Math.min(most, segment.byteSize() - offset)).asByteBuffer();
   }
 
   private long withChannel(Call call) throws IOException {

@@ -1,6 +1,7 @@
 package io.kvcache.tiers;
 
 import java.io.IOException;
+import java.io.SyncFailedException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.channels.ClosedByInterruptException;
@@ -71,15 +72,23 @@ final class ExtentFiles implements AutoCloseable {
   /**
    * Makes a file longer, creating it when it is new. The directory entry is durable when this returns; the length
    * becomes so with the next {@link #sync} of the file, before which no index record may point there.
+   *
+   * @throws SyncFailedException when nothing is known of the directory entry any more
    */
   void grow(int number, long pages) throws IOException {
     ExtentFile file = files.get(number);
     if (file == null) {
       Path path = directory.resolve(String.format("extents-%05d", number));
-      OwnerOnly.createFile(path);
+      if (!Files.exists(path)) { // it may be there since an attempt that could not open it
+        OwnerOnly.createFile(path);
+      }
       file = new ExtentFile(path, options);
       files.put(number, file);
-      syncDirectory(directory);
+      try {
+        syncDirectory(directory);
+      } catch (IOException e) {
+        throw syncFailed(e);
+      }
     }
     try (Arena arena = Arena.ofConfined()) {
       // The last page is enough to set the length; space for the others is found when they are written.
@@ -110,11 +119,25 @@ final class ExtentFiles implements AutoCloseable {
     }
   }
 
-  /** Makes what was written to these files durable. */
-  void sync(Set<Integer> numbers) throws IOException {
+  /**
+   * Makes what was written to these files durable.
+   *
+   * @throws SyncFailedException when nothing is known any more of what was written
+   */
+  void sync(Set<Integer> numbers) throws SyncFailedException {
     for (int number : numbers) {
-      files.get(number).sync();
+      try {
+        files.get(number).sync();
+      } catch (IOException e) {
+        throw syncFailed(e);
+      }
     }
+  }
+
+  private static SyncFailedException syncFailed(IOException cause) {
+    SyncFailedException failed = new SyncFailedException(cause.getMessage());
+    failed.initCause(cause);
+    return failed;
   }
 
   @Override

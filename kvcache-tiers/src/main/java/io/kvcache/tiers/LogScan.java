@@ -26,53 +26,67 @@ import java.util.zip.CRC32C;
 final class LogScan {
   private static final int BLOCK = 32 << 10;
   private static final int HEADER = 7;
+  private static final long MOST_PER_CALL = 16 << 20;
   private static final int MASK_DELTA = 0xa282ead8;
   private static final ValueLayout.OfInt INT =
       ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   private final Path path;
   private final MemorySegment log;
+  private final long promised;
 
-  private LogScan(Path path, MemorySegment log) {
+  private LogScan(Path path, MemorySegment log, long promised) {
     this.path = path;
     this.log = log;
+    this.promised = promised;
+  }
+
+  /** As {@link #check(Path, LogPromise)}, of a database that another process left. */
+  static void check(Path database) throws IOException {
+    check(database, LogPromise.ALL);
   }
 
   /**
-   * Checks the logs of a database and cuts off what a crash left of a last record.
+   * Checks the logs of a database and cuts off what a crash left of a last record, or a failed sync of any behind what
+   * is promised.
    *
-   * @throws IOException when anything is damaged, or missing though the directory is not empty
+   * @throws DamagedIndexException when anything is damaged, or missing though the directory is not empty
    */
-  static void check(Path database) throws IOException {
+  static void check(Path database, LogPromise promise) throws IOException {
     boolean empty = true;
     try (DirectoryStream<Path> files = Files.newDirectoryStream(database)) {
       for (Path file : files) {
         empty = false;
         if (file.getFileName().toString().endsWith(".log")) {
-          checkFile(file);
+          checkFile(file, promise.of(file));
         }
       }
     }
     if (!empty) {
-      checkFile(database.resolve(currentManifest(database.resolve("CURRENT"))));
+      checkFile(database.resolve(currentManifest(database.resolve("CURRENT"))), Long.MAX_VALUE);
     }
   }
 
   private static String currentManifest(Path current) throws IOException {
+    if (!Files.exists(current)) {
+      throw new DamagedIndexException(current + " is missing");
+    }
     byte[] bytes = Files.readAllBytes(current);
     String name = new String(bytes, StandardCharsets.ISO_8859_1);
     if (!name.matches("MANIFEST-\\d{6,19}\\n")) {
-      throw new IOException(current + " of " + bytes.length + " bytes names no manifest");
+      throw new DamagedIndexException(current + " of " + bytes.length + " bytes names no manifest");
     }
     return name.strip();
   }
 
-  private static void checkFile(Path path) throws IOException {
+  private static void checkFile(Path path, long promised) throws IOException {
+    if (!Files.exists(path)) {
+      throw new DamagedIndexException(path + " is missing");
+    }
     try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
       long end;
       try (Arena arena = Arena.ofConfined()) {
-        end = new LogScan(path, channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena))
-            .soundEnd();
+        end = new LogScan(path, readAll(channel, arena), promised).soundEnd();
       }
       if (end < channel.size()) {
         channel.truncate(end);
@@ -81,21 +95,38 @@ final class LogScan {
     }
   }
 
-  /** Where the last whole record ends; the file's end unless a crash cut a record short. */
+  /** Not mapped: where the disk cannot be read, a mapping fails at some later access, and not as a file does. */
+  private static MemorySegment readAll(FileChannel channel, Arena arena) throws IOException {
+    MemorySegment all = arena.allocate(channel.size());
+    long done = 0;
+    while (done < all.byteSize()) {
+      MemorySegment piece = all.asSlice(done, Math.min(MOST_PER_CALL, all.byteSize() - done));
+      int got = channel.read(piece.asByteBuffer(), done);
+      if (got < 0) {
+        throw new IOException("a log became shorter while it was read");
+      }
+      done += got;
+    }
+    return all;
+  }
+
+  /** Where the last whole record ends that counts; the file's end unless a crash or a failed sync spoiled some. */
   private long soundEnd() throws IOException {
     long at = 0;
     while (at < log.byteSize()) {
       long blockLeft = BLOCK - at % BLOCK;
       long left = Math.min(blockLeft, log.byteSize() - at);
-      if (blockLeft < HEADER || isZero(at, left)) { // padding: no record starts here
+      if (blockLeft < HEADER || at < promised && isZero(at, left)) { // padding: no record starts here
         at += left;
+      } else if (at >= promised && (left < HEADER || !isSound(at, left))) {
+        return at;
       } else if (left < HEADER || HEADER + length(at) > left && HEADER + length(at) <= blockLeft) {
         requireCutShort(at);
         return at;
       } else if (isSound(at, left)) {
         at += HEADER + length(at);
       } else {
-        throw new IOException(path + " is damaged at offset " + at);
+        throw new DamagedIndexException(path + " is damaged at offset " + at);
       }
     }
     return at;
@@ -109,7 +140,7 @@ final class LogScan {
       falseLength = isSound(next, size - next);
     }
     if (falseLength) {
-      throw new IOException(path + " has a damaged length at offset " + at);
+      throw new DamagedIndexException(path + " has a damaged length at offset " + at);
     }
   }
 

@@ -44,6 +44,7 @@ final class SsdIndex implements AutoCloseable {
   private final ReadOptions passing = new ReadOptions().setFillCache(false);
   private final WriteOptions logged = new WriteOptions().setNoSlowdown(true); // else a full disk stops the caller
   private final GroupSync sync = new GroupSync(this::syncLog);
+  private volatile LogPromise promise = LogPromise.NONE;
 
   /** What is done with each row of a scan. */
   @FunctionalInterface
@@ -51,14 +52,21 @@ final class SsdIndex implements AutoCloseable {
     void visit(byte[] key, byte[] record) throws IOException;
   }
 
+  /** As {@link #open(Path, long, LogPromise)}, where another process may have left a database. */
+  static SsdIndex open(Path directory, long reserveBytes) throws IOException {
+    return open(directory, reserveBytes, LogPromise.ALL);
+  }
+
   /**
    * Opens or creates the database in a directory that exists.
    *
    * @param reserveBytes what its logs, write buffers and compactions may take beside its contents
-   * @throws IOException when anything of it is damaged; nothing has then been changed
+   * @param promise how much of its logs must be sound
+   * @throws DamagedIndexException when anything of it is damaged; nothing has then been changed
+   * @throws IOException when the medium fails
    */
-  static SsdIndex open(Path directory, long reserveBytes) throws IOException {
-    LogScan.check(directory);
+  static SsdIndex open(Path directory, long reserveBytes, LogPromise promise) throws IOException {
+    LogScan.check(directory, promise);
     SsdIndexOptions options = new SsdIndexOptions(reserveBytes);
     List<ColumnFamilyHandle> families = new ArrayList<>();
     try {
@@ -273,7 +281,8 @@ final class SsdIndex implements AutoCloseable {
     return bytes;
   }
 
-  private static long bytesOf(Path file) throws IOException {
+  /** Length of a file; 0 when it is gone. */
+  static long bytesOf(Path file) throws IOException {
     try {
       return Files.size(file);
     } catch (NoSuchFileException e) {
@@ -282,7 +291,14 @@ final class SsdIndex implements AutoCloseable {
   }
 
   private void syncLog() throws IOException {
+    LogPromise next = LogPromise.before(directory);
     change(database::syncWal);
+    promise = next;
+  }
+
+  /** How much of the logs is durable, and must be found when they are read again. */
+  LogPromise promise() {
+    return promise;
   }
 
   /** A call that RocksDB may refuse. */
@@ -300,7 +316,21 @@ final class SsdIndex implements AutoCloseable {
   }
 
   private static IOException failed(String what, Path directory, RocksDBException cause) {
-    return new IOException(what + " the index " + directory + ": " + cause.getMessage(), cause);
+    String message = what + " the index " + directory + ": " + cause.getMessage();
+    return isDamage(cause) ? new DamagedIndexException(message, cause) : new IOException(message, cause);
+  }
+
+  /**
+   * By exclusion: what says that the medium fails, or is full, or busy, passes; a file that is gone does not. The
+   * subcode for a full disk is not asked for, since RocksDB does not always give it.
+   */
+  static boolean isDamage(RocksDBException cause) {
+    Status status = cause.getStatus();
+    return status == null || switch (status.getCode()) {
+      case IOError -> String.valueOf(cause.getMessage()).contains("No such file");
+      case Incomplete, ShutdownInProgress, TimedOut, Aborted, Busy, TryAgain -> false;
+      default -> true;
+    };
   }
 
   /** Big-endian, so that the parts of an entry lie together and entries in the order they came. */

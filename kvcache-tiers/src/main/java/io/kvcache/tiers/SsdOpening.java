@@ -7,7 +7,16 @@ import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** Brings a store up, step by step; what is open when a step fails is closed again. */
+/**
+ * Brings a store up, step by step; what is open when a step fails is closed again. The same at first and after a
+ * failure that left uncertain what is on disk, without trust in what memory knew.
+ *
+ * <p>After a sync that failed, reading a file may show what never reached the disk, as long as the page cache has it,
+ * or no longer show what was written. Neither does harm. What a record names was synced before the record was written,
+ * so that a record that is found has its pages on disk; other pages are named by none, and written in full before they
+ * are. What RocksDB finds in its log it writes anew, into tables that it syncs, before it takes writes. And what was
+ * acknowledged was synced at the time: only behind that, which {@link LogPromise} says, may the log read as anything.
+ */
 final class SsdOpening {
   private static final System.Logger LOG = System.getLogger(SsdTier.class.getName());
   private static final String INDEX = "index";
@@ -15,52 +24,76 @@ final class SsdOpening {
 
   private final Path directory;
   private final long capacityBytes;
+  private final LogPromise promise;
   private final long reserveBytes;
   private final FileStore disk;
   private final long diskBytes;
-  private final DirectoryLock lock;
   private ExtentFiles files;
   private SsdIndex index;
   private SsdSurvey survey;
   private Space space;
   private boolean indexReplaced;
 
-  /** Opens the store in a directory, which is created when it does not exist. */
-  static SsdOpening open(Path directory, long capacityBytes) throws IOException {
+  /**
+   * Takes possession of a directory, which is created when it does not exist.
+   *
+   * @throws IllegalArgumentException when the capacity is more than the filesystem has
+   */
+  static DirectoryLock lock(Path directory, long capacityBytes) throws IOException {
     OwnerOnly.createDirectory(directory);
     if (!Files.isWritable(directory)) {
       throw new IOException(directory + " is not writable");
     }
-    SsdOpening opening = new SsdOpening(directory, capacityBytes);
+    long diskBytes = Files.getFileStore(directory).getTotalSpace();
+    if (capacityBytes > diskBytes) {
+      throw new IllegalArgumentException(
+          "capacityBytes is " + capacityBytes + ", the filesystem of " + directory + " has " + diskBytes);
+    }
+    return DirectoryLock.acquire(directory);
+  }
+
+  /**
+   * Opens the store in a directory that is locked.
+   *
+   * @param promise how much of the index's logs must be sound
+   */
+  static SsdOpening open(Path directory, long capacityBytes, LogPromise promise) throws IOException {
+    SsdOpening opening = new SsdOpening(directory, capacityBytes, promise);
     try {
       opening.run();
       return opening;
-    } catch (IOException | RuntimeException | LinkageError e) { // the last, where RocksDB has no native library
+    } catch (IOException | RuntimeException | Error e) { // the last, where there is no native library, or memory
       opening.abandon(e);
       throw e;
     }
   }
 
-  private SsdOpening(Path directory, long capacityBytes) throws IOException {
+  private SsdOpening(Path directory, long capacityBytes, LogPromise promise) throws IOException {
     this.directory = directory;
+    this.promise = promise;
     this.capacityBytes = capacityBytes;
     reserveBytes = reserveBytes(capacityBytes);
     disk = Files.getFileStore(directory);
     diskBytes = disk.getTotalSpace();
-    if (capacityBytes > diskBytes) {
-      throw new IllegalArgumentException(
-          "capacityBytes is " + capacityBytes + ", the filesystem of " + directory + " has " + diskBytes);
+  }
+
+  /**
+   * Fails where opening again would most likely fail too: where a file cannot be written and synced, or replaying the
+   * log could fill the disk. Until this succeeds the old handles are better than none, since they can be read from.
+   */
+  static void probe(Path directory, long capacityBytes) throws IOException {
+    long free = Files.getFileStore(directory).getUsableSpace();
+    long needed = reserveBytes(capacityBytes) / 8;
+    if (free < needed) {
+      throw new IOException(directory + " has " + free + " bytes free, opening it may take " + needed);
     }
-    lock = DirectoryLock.acquire(directory);
+    DirectIo.requireSyncs(directory);
+    ExtentFiles.syncDirectory(directory);
   }
 
   /** What is set aside of a capacity for the index's logs, compactions and fixed files, in bytes. */
   static long reserveBytes(long capacityBytes) {
     return Math.clamp(capacityBytes / 16, 4L << 20, 256L << 20);
-  }
-
-  DirectoryLock lock() {
-    return lock;
   }
 
   FileStore disk() {
@@ -102,7 +135,7 @@ final class SsdOpening {
     OwnerOnly.createDirectory(directory.resolve(INDEX));
     try {
       openIndex();
-    } catch (IOException e) {
+    } catch (DamagedIndexException e) { // not where the disk fails or is full: all would be given up for that
       LOG.log(Level.WARNING, "{0}: the index is damaged, starting empty: {1}", directory, e.getMessage());
       indexReplaced = true;
       setIndexAside();
@@ -117,7 +150,7 @@ final class SsdOpening {
   }
 
   private void openIndex() throws IOException {
-    index = SsdIndex.open(directory.resolve(INDEX), reserveBytes);
+    index = SsdIndex.open(directory.resolve(INDEX), reserveBytes, promise);
     try {
       survey = new SsdSurvey(index, files.pages(), capacityBytes - asideBytes() - reserveBytes);
       survey.run();
@@ -166,7 +199,6 @@ final class SsdOpening {
       if (files != null) {
         files.close();
       }
-      lock.close();
     } catch (IOException e) {
       cause.addSuppressed(e);
     }

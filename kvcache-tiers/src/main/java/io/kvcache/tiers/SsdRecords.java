@@ -24,6 +24,7 @@ final class SsdRecords {
 
   private final String owner;
   private final SsdIndex index;
+  private final Runnable onFailure;
   private final AtomicLong entries;
   private final AtomicLong nextSequence;
   private final AtomicLong damaged;
@@ -37,10 +38,12 @@ final class SsdRecords {
    * Over what a survey found.
    *
    * @param owner the tier, as messages call it
+   * @param onFailure run at the first failure
    */
-  SsdRecords(String owner, SsdIndex index, SsdSurvey survey) {
+  SsdRecords(String owner, SsdIndex index, SsdSurvey survey, Runnable onFailure) {
     this.owner = owner;
     this.index = index;
+    this.onFailure = onFailure;
     entries = new AtomicLong(survey.entries());
     nextSequence = new AtomicLong(survey.lastSequence() + 1);
     damaged = new AtomicLong(survey.damaged());
@@ -59,18 +62,21 @@ final class SsdRecords {
     return failure == null;
   }
 
-  void requireWritable() throws IOException {
-    if (failure != null) {
-      throw new IOException(owner + " takes no writes until it is opened again", failure);
-    }
+  /** What to throw where writes are asked for and not taken. */
+  IOException refusal() {
+    return new IOException(owner + " takes no writes until it has been opened again", failure);
   }
 
   /** Ends all writing, because what is on disk now is uncertain; returns what to throw. */
   IOException fail(IOException cause) {
-    if (failure == null) {
+    synchronized (this) {
+      if (failure != null) {
+        return cause;
+      }
       failure = cause;
-      LOG.log(Level.WARNING, "{0} takes no more writes: {1}", owner, cause.getMessage());
     }
+    LOG.log(Level.WARNING, "{0} takes no more writes: {1}", owner, cause.getMessage());
+    onFailure.run();
     return cause;
   }
 

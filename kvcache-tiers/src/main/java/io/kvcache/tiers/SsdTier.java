@@ -2,7 +2,6 @@ package io.kvcache.tiers;
 
 import io.kvcache.spi.Deadline;
 import io.kvcache.spi.EntryId;
-import io.kvcache.spi.MalformedDataException;
 import io.kvcache.spi.ReadResult;
 import io.kvcache.spi.Tier;
 import io.kvcache.spi.TierEntry;
@@ -10,17 +9,15 @@ import io.kvcache.spi.TierTrait;
 import io.kvcache.spi.TierUsage;
 import io.kvcache.spi.TierWrite;
 import java.io.IOException;
+import java.lang.System.Logger.Level;
 import java.lang.foreign.MemorySegment;
-import java.nio.file.FileStore;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Collection;
-import java.util.LinkedHashSet;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Consumer;
 
@@ -37,8 +34,17 @@ import java.util.function.Consumer;
  * is charged whole pages for its large parts, and for its record (with the longest note) and its small parts a
  * quarter more than their length.
  *
- * <p>Errors: once a sync or an index write has failed nothing on disk is certain any more. Stores, removals and
- * notes are then refused with an {@link IOException} until the tier is opened again; reads go on.
+ * <p>Errors: once a sync or an index write has failed nothing that was not synced before is certain any more, and no
+ * sync is tried again on what it failed on. The tier then finds no room for anything, and refuses removals, notes and
+ * flushes with an {@link IOException}; reads go on. A thread of its own heals it: as soon as the disk takes writes
+ * again, which is tried after a second, then two, up to eight, files and index are closed and the directory is opened
+ * as at first. Writes open at the time are over. Everything flushed is there again, nothing removed is; what was stored
+ * and not flushed may be, and so may what a failed call was to store or remove.
+ *
+ * <p>Native memory: the staging memory; 32 MiB in which RocksDB keeps blocks; an eighth of what is set aside of the
+ * capacity, thus at most 32 MiB, for what its tables have not taken yet, and as much again while it is opened or
+ * compacts; and a few MiB for its tables and threads. Without its staging memory a tier finds no room for anything;
+ * when RocksDB can have none it ends the process.
  *
  * <p>Ownership: the directory is this tier's alone while it is open. Threads: any, concurrently; an interrupted
  * caller harms nobody else. Needs {@code org.rocksdb:rocksdbjni}.
@@ -50,22 +56,27 @@ public final class SsdTier implements Tier {
   /** How long closing waits for calls under way. */
   private static final long LONGEST_CLOSE_NANOS = 10_000_000_000L;
 
-  private final String name;
-  private final long capacityBytes;
-  private final long freeSpaceFloorBytes;
-  private final FileStore disk;
-  private final DirectoryLock lock;
-  private final ExtentFiles files;
-  private final SsdIndex index;
-  private final SsdRecords records;
-  private final Space space;
-  private final IndexSize indexSize;
-  private final Staging staging;
-  private final Readers readers;
-  private final SsdStats atOpen;
+  /** How long healing waits for calls under way, which others wait behind meanwhile. */
+  private static final long LONGEST_GATHERING_NANOS = 1_000_000_000L;
 
-  /** Held shared by whoever uses files or index, alone by close: RocksDB must not be closed under a call. */
+  private static final System.Logger LOG = System.getLogger(SsdTier.class.getName());
+
+  private final SsdSettings settings;
+  private final DirectoryLock lock;
+  private final Staging staging;
+  private final SsdHealer healer;
+
+  /**
+   * Held shared by whoever uses files or index, alone by who closes or replaces them: RocksDB must not be closed under
+   * a call, and pages must not change owners under a reader.
+   */
   private final ReentrantReadWriteLock gate = new ReentrantReadWriteLock();
+
+  /** Closed between a failed attempt to heal and the next; replaced under the gate. */
+  private volatile SsdStore store;
+
+  /** What the stores before this one had counted. */
+  private volatile SsdStats before = new SsdStats(false, false, false, 0, 0, 0, 0);
 
   private volatile boolean closed;
 
@@ -77,27 +88,19 @@ public final class SsdTier implements Tier {
     return new SsdTierBuilder(directory, capacityBytes);
   }
 
-  SsdTier(SsdTierBuilder settings, SsdOpening opened) {
-    name = settings.name();
-    capacityBytes = settings.capacityBytes();
-    freeSpaceFloorBytes = settings.floorBytes(opened.diskBytes());
-    disk = opened.disk();
-    lock = opened.lock();
-    files = opened.files();
-    index = opened.index();
-    space = opened.space();
-    indexSize = new IndexSize(index, space, SsdOpening.reserveBytes(capacityBytes));
+  /** Takes ownership of the lock, unless this throws. */
+  SsdTier(SsdSettings settings, DirectoryLock lock) throws IOException {
+    this.settings = settings;
+    this.lock = lock;
     staging = new Staging(settings.stagingBytes());
-    readers = new Readers(space::free);
-    SsdSurvey survey = opened.survey();
-    records = new SsdRecords("tier " + name + " in " + settings.directory(), index, survey);
-    atOpen = new SsdStats(files.direct(), true, opened.indexReplaced(), survey.damaged(), survey.misplaced(),
-        survey.shrunk());
+    healer =
+        new SsdHealer(settings.owner(), this::heal, settings.firstPauseNanos(), settings.longestPauseNanos());
+    store = SsdStore.open(settings, LogPromise.ALL, healer::wake);
   }
 
   @Override
   public String name() {
-    return name;
+    return settings.name();
   }
 
   @Override
@@ -113,34 +116,37 @@ public final class SsdTier implements Tier {
 
   @Override
   public TierUsage usage() {
-    return new TierUsage(capacityBytes, space.usedBytes(), records.entries());
+    SsdStore current = store;
+    return new TierUsage(settings.capacityBytes(), current.usedBytes(), current.entries());
   }
 
   /** What opening found and how the tier fares. */
   public SsdStats stats() {
-    return new SsdStats(atOpen.directIo(), records.writable(), atOpen.indexReplaced(), records.damaged(),
-        atOpen.misplacedEntries(), atOpen.shrunkEntries());
+    return store.stats().after(before);
   }
 
   /**
    * {@inheritDoc}
    *
-   * <p>Empty as well when the staging memory is taken, or the filesystem has less than the floor left.
+   * <p>Empty as well when the staging memory is taken, the filesystem has less than the floor left, or the tier takes
+   * no writes until it has healed.
    */
   @Override
   public Optional<TierWrite> create(EntryId id, byte[] note, long[] partBytes) throws IOException {
     requireNote(note);
     requireLengths(partBytes);
-    enter();
+    SsdStore entered = enterToWrite();
+    if (entered == null) {
+      return Optional.empty();
+    }
     try {
-      records.requireWritable();
       Optional<MemorySegment[]> staged = staging.take(partBytes);
       if (staged.isEmpty()) {
         return Optional.empty();
       }
       SsdWrite claimed = null;
       try {
-        claimed = claim(id, note.clone(), partBytes.clone(), staged.get());
+        claimed = claim(entered, id, note.clone(), partBytes.clone(), staged.get());
         return Optional.ofNullable(claimed);
       } finally {
         if (claimed == null) {
@@ -153,44 +159,38 @@ public final class SsdTier implements Tier {
   }
 
   /**
-   * {@inheritDoc}
-   *
-   * <p>It does not where staging memory or the filesystem's space is short, nor while the index awaits compaction.
-   */
-  @Override
-  public boolean removalHelps(long[] partBytes) throws IOException {
-    requireLengths(partBytes);
-    enter();
-    try {
-      long pages = SsdWrite.pages(partBytes, true);
-      long indexBytes = SsdWrite.indexBytes(partBytes, true);
-      return staging.has(partBytes) && mayWrite(pages, indexBytes) && space.couldHold(pages, indexBytes);
-    } finally {
-      leave();
-    }
-  }
-
-  /**
    * A write that has its room, or null. Files cannot be cut where entries are, so that free pages need not be room for
    * the index: small parts go there instead.
    */
-  private SsdWrite claim(EntryId id, byte[] note, long[] partBytes, MemorySegment[] staged)
+  private SsdWrite claim(SsdStore entered, EntryId id, byte[] note, long[] partBytes, MemorySegment[] staged)
       throws IOException {
     for (boolean smallInIndex : new boolean[] {true, false}) {
-      SsdWrite write = new SsdWrite(this, id, note, partBytes, staged, smallInIndex);
-      long pages = write.claimedPages();
-      long indexBytes = write.claimedIndexBytes();
-      if (mayWrite(pages, indexBytes) && space.claim(pages, indexBytes)) {
+      SsdWrite write = new SsdWrite(this, entered, id, note, partBytes, staged, smallInIndex);
+      if (entered.claim(write.claimedPages(), write.claimedIndexBytes())) {
         return write;
       }
     }
     return null;
   }
 
-  /** Whether filesystem and index can take so much more, whatever entries there are. */
-  private boolean mayWrite(long pages, long indexBytes) throws IOException {
-    long wanted = space.claimedBytes() + pages * Pages.BYTES + indexBytes;
-    return disk.getUsableSpace() - wanted >= freeSpaceFloorBytes && indexSize.isWithinAllowance();
+  /**
+   * {@inheritDoc}
+   *
+   * <p>It does not where staging memory or the filesystem's space is short, nor while the index awaits compaction or
+   * the tier healing.
+   */
+  @Override
+  public boolean removalHelps(long[] partBytes) throws IOException {
+    requireLengths(partBytes);
+    SsdStore entered = enterToWrite();
+    if (entered == null) {
+      return false;
+    }
+    try {
+      return staging.has(partBytes) && entered.couldHold(partBytes);
+    } finally {
+      leave();
+    }
   }
 
   /** Gives back what a write had claimed and did not use. */
@@ -198,7 +198,7 @@ public final class SsdTier implements Tier {
     gate.readLock().lock();
     try {
       if (!released) {
-        space.unclaim(write.claimedPages(), write.claimedIndexBytes());
+        write.store().abandon(write);
         staging.give(write.staged());
       }
     } finally {
@@ -206,145 +206,37 @@ public final class SsdTier implements Tier {
     }
   }
 
-  /** Stores what a write has staged. The write is over, whatever becomes of it. */
+  /**
+   * Stores what a write has staged. The write is over, whatever becomes of it; the room it has claimed is of one store,
+   * and none in that which healing has put in its place.
+   */
   void commit(SsdWrite write, long[] partBytes) throws IOException {
     enter();
-    long pagesLeft = write.claimedPages();
-    long indexBytesLeft = write.claimedIndexBytes();
     try {
-      records.requireWritable();
-      List<SsdEntry.Part> parts = new ArrayList<>();
-      try {
-        storeParts(write, partBytes, parts);
-      } finally {
-        pagesLeft -= pages(parts);
-      }
-      Optional<SsdEntry> older = publish(write, parts);
-      long indexBytes = SsdEntry.indexBytes(parts);
-      indexBytesLeft -= indexBytes;
-      older.ifPresent(entry -> retire(write.id(), entry));
-      indexSize.changed(indexBytes);
+      write.store().commit(write, partBytes);
     } finally {
-      space.unclaim(pagesLeft, indexBytesLeft);
       staging.give(write.staged());
       leave();
     }
   }
 
-  /** Writes the large parts and makes them durable; on failure gives their pages back. */
-  private void storeParts(SsdWrite write, long[] partBytes, List<SsdEntry.Part> parts) throws IOException {
-    Set<Integer> written = new LinkedHashSet<>();
-    try {
-      for (int i = 0; i < partBytes.length; i++) {
-        List<Extent> extents = List.of();
-        if (!write.isSmall(i)) {
-          extents = space.allocate(Pages.holding(partBytes[i]));
-        }
-        parts.add(new SsdEntry.Part(partBytes[i], extents));
-        extents.forEach(extent -> written.add(extent.file()));
-        MemorySegment staged = write.staged()[i];
-        long whole = Pages.roundUp(partBytes[i]);
-        staged.asSlice(partBytes[i], whole - partBytes[i]).fill((byte) 0); // others' bytes do not go to disk
-        files.write(extents, staged);
-      }
-    } catch (IOException e) {
-      releaseParts(parts);
-      throw e;
-    }
-    try {
-      files.sync(written);
-    } catch (IOException e) {
-      releaseParts(parts);
-      throw records.fail(e);
-    }
-  }
-
-  /** On failure gives the pages back, unless the record may be on disk nevertheless. */
-  private Optional<SsdEntry> publish(SsdWrite write, List<SsdEntry.Part> parts) throws IOException {
-    try {
-      return records.replace(write.id(), parts, write.note(), write.staged());
-    } catch (IOException e) {
-      if (records.writable()) {
-        releaseParts(parts);
-      }
-      throw e;
-    }
-  }
-
-  private void releaseParts(List<SsdEntry.Part> parts) {
-    parts.forEach(part -> space.free(part.extents()));
-  }
-
-  private static long pages(List<SsdEntry.Part> parts) {
-    long pages = 0;
-    for (SsdEntry.Part part : parts) {
-      pages += part.pages();
-    }
-    return pages;
-  }
-
-  /** Frees what an entry had that is durably out of the index. */
-  private void retire(EntryId id, SsdEntry entry) {
-    space.unclaim(0, entry.indexBytes());
-    indexSize.changed(entry.indexBytes());
-    readers.retire(id, entry.extents());
-  }
-
   @Override
   public ReadResult read(EntryId id, int part, MemorySegment target, Deadline deadline) {
-    enter();
+    if (!enterBy(deadline)) {
+      return new ReadResult.Unreadable(new IOException(settings.owner() + " is still being opened again"));
+    }
     try {
-      Readers.Group group = readers.enter(id);
-      try {
-        return read(SsdEntry.key(id), part, target);
-      } catch (IOException | MalformedDataException e) {
-        return new ReadResult.Unreadable(e);
-      } finally {
-        readers.leave(id, group);
-      }
+      return store.closed() ? new ReadResult.Unreadable(store.refusal()) : store.read(id, part, target);
     } finally {
       leave();
     }
   }
 
-  private ReadResult read(byte[] key, int part, MemorySegment target)
-      throws IOException, MalformedDataException {
-    long lost = -1;
-    while (true) {
-      Optional<SsdEntry> found = records.find(key);
-      if (found.isEmpty() || part < 0 || part >= found.get().parts().size()) {
-        return new ReadResult.Missing();
-      }
-      SsdEntry entry = found.get();
-      SsdEntry.Part stored = entry.parts().get(part);
-      long whole = Pages.roundUp(stored.bytes());
-      if (target.byteSize() < whole) {
-        return new ReadResult.Missing();
-      }
-      if (!stored.small()) {
-        requireAligned(target);
-        files.read(stored.extents(), target.asSlice(0, whole));
-        return new ReadResult.Present(stored.bytes());
-      }
-      int bytes = index.part(entry.sequence(), part, target.asSlice(0, whole));
-      if (bytes == stored.bytes()) {
-        return new ReadResult.Present(bytes);
-      }
-      if (bytes >= 0 || entry.sequence() == lost) {
-        throw new MalformedDataException("part " + part + " has " + bytes + " bytes, not " + stored.bytes());
-      }
-      lost = entry.sequence(); // unless the entry was replaced between the two look-ups, it is damaged
-    }
-  }
-
   @Override
   public int remove(Collection<EntryId> ids) throws IOException {
-    enter();
+    SsdStore entered = enterOrRefuse();
     try {
-      records.requireWritable();
-      Map<EntryId, SsdEntry> removed = records.remove(ids);
-      removed.forEach(this::retire);
-      return removed.size();
+      return entered.remove(ids);
     } finally {
       leave();
     }
@@ -353,11 +245,9 @@ public final class SsdTier implements Tier {
   @Override
   public void annotate(Map<EntryId, byte[]> notes) throws IOException {
     notes.values().forEach(SsdTier::requireNote);
-    enter();
+    SsdStore entered = enterOrRefuse();
     try {
-      records.requireWritable();
-      records.annotate(notes);
-      indexSize.changed(notes.size() * (long) MAX_NOTE_BYTES);
+      entered.annotate(notes);
     } finally {
       leave();
     }
@@ -368,7 +258,10 @@ public final class SsdTier implements Tier {
   public void inventory(Consumer<TierEntry> listed) throws IOException {
     enter();
     try {
-      records.list(listed);
+      if (store.closed()) {
+        throw store.refusal();
+      }
+      store.list(listed);
     } finally {
       leave();
     }
@@ -376,12 +269,43 @@ public final class SsdTier implements Tier {
 
   @Override
   public void flush() throws IOException {
-    enter();
+    SsdStore entered = enterOrRefuse();
     try {
-      records.requireWritable();
-      records.sync();
+      entered.sync();
     } finally {
       leave();
+    }
+  }
+
+  /** One attempt to have a store that takes writes; whether there is one now, or none is needed any more. */
+  boolean heal() {
+    if (closed || store.writable()) {
+      return true;
+    }
+    try {
+      SsdOpening.probe(settings.directory(), settings.capacityBytes());
+      return lockWithin(LONGEST_GATHERING_NANOS) && openAgain();
+    } catch (IOException | RuntimeException | OutOfMemoryError e) {
+      LOG.log(Level.DEBUG, "{0} cannot heal yet: {1}", settings.owner(), e.getMessage());
+      return false;
+    }
+  }
+
+  /** Gives the gate, which this thread holds alone, back. */
+  private boolean openAgain() throws IOException {
+    try {
+      if (!released) {
+        SsdStore sick = store;
+        sick.close();
+        SsdStore sound = SsdStore.open(settings, sick.promise(), healer::wake);
+        SsdStats counted = sick.stats().after(before);
+        store = sound;
+        before = counted.after(new SsdStats(false, false, false, 0, 0, 0, 1));
+        LOG.log(Level.INFO, "{0} takes writes again", settings.owner());
+      }
+      return true;
+    } finally {
+      gate.writeLock().unlock();
     }
   }
 
@@ -397,8 +321,9 @@ public final class SsdTier implements Tier {
 
   void close(long longestNanos) throws IOException {
     closed = true;
+    healer.close();
     if (!lockWithin(longestNanos)) {
-      throw new IOException("tier " + name + " has not returned from a call, so it cannot be released");
+      throw new IOException("tier " + name() + " has not returned from a call, so it cannot be released");
     }
     try {
       if (!released) {
@@ -410,14 +335,76 @@ public final class SsdTier implements Tier {
     }
   }
 
-  /** An interrupt does not end it: what is open has to be closed. */
+  private void closeAll() throws IOException {
+    SsdStore last = store;
+    try (lock; staging; last) { // closed in the opposite order
+    }
+  }
+
+  /** For tests that stage failures. */
+  SsdStore store() {
+    return store;
+  }
+
+  private void enter() {
+    gate.readLock().lock();
+    requireOpen();
+  }
+
+  private void requireOpen() {
+    if (closed) {
+      gate.readLock().unlock();
+      throw new IllegalStateException("tier " + name() + " is closed");
+    }
+  }
+
+  /** As {@link #enter}, unless that takes longer than a caller waits. */
+  private boolean enterBy(Deadline deadline) {
+    boolean entered = lockWithin(gate.readLock(), Math.max(0, deadline.remainingNanos()));
+    if (entered) {
+      requireOpen();
+    }
+    return entered;
+  }
+
+  /** The store, entered; null when it takes no writes. Does not wait where it is just being opened again. */
+  private SsdStore enterToWrite() {
+    if (!closed && !store.writable()) {
+      return null;
+    }
+    enter();
+    SsdStore entered = store;
+    if (entered.writable()) {
+      return entered;
+    }
+    leave();
+    return null;
+  }
+
+  private SsdStore enterOrRefuse() throws IOException {
+    SsdStore entered = enterToWrite();
+    if (entered == null) {
+      throw store.refusal();
+    }
+    return entered;
+  }
+
+  private void leave() {
+    gate.readLock().unlock();
+  }
+
   private boolean lockWithin(long nanos) {
-    boolean interrupted = false;
+    return lockWithin(gate.writeLock(), nanos);
+  }
+
+  /** An interrupt does not end it: what is open has to be closed, what is stored to be read. */
+  private static boolean lockWithin(Lock wanted, long nanos) {
+    boolean interrupted = Thread.interrupted();
     long start = System.nanoTime();
     try {
       while (true) {
         try {
-          return gate.writeLock().tryLock(nanos - (System.nanoTime() - start), TimeUnit.NANOSECONDS);
+          return wanted.tryLock(nanos - (System.nanoTime() - start), TimeUnit.NANOSECONDS);
         } catch (InterruptedException e) {
           interrupted = true;
         }
@@ -426,38 +413,6 @@ public final class SsdTier implements Tier {
       if (interrupted) {
         Thread.currentThread().interrupt();
       }
-    }
-  }
-
-  private void closeAll() throws IOException {
-    try (lock; files; staging; index) { // closed in the opposite order
-      if (records.writable()) {
-        index.flush();
-      }
-    }
-  }
-
-  /** For tests that stage failures. */
-  SsdRecords records() {
-    return records;
-  }
-
-  private void enter() {
-    gate.readLock().lock();
-    if (closed) {
-      gate.readLock().unlock();
-      throw new IllegalStateException("tier " + name + " is closed");
-    }
-  }
-
-  private void leave() {
-    gate.readLock().unlock();
-  }
-
-  private void requireAligned(MemorySegment target) {
-    if (!target.isNative() || target.address() % ALIGNMENT != 0) {
-      throw new IllegalArgumentException(
-          "target is at address " + target.address() + ", must be native and a multiple of " + ALIGNMENT);
     }
   }
 

@@ -7,13 +7,17 @@ import java.util.Objects;
 /** Settings of an {@link SsdTier}. Not thread-safe. */
 public final class SsdTierBuilder {
   private static final long DEFAULT_STAGING_BYTES = 64 << 20;
-  private static final long MOST_FLOOR_BYTES = 1 << 30;
+  private static final long FIRST_PAUSE_NANOS = 1_000_000_000L;
+  /** With the cache's own fence, which doubles as well, a tier is back within half a minute of its disk. */
+  private static final long LONGEST_PAUSE_NANOS = 8 * FIRST_PAUSE_NANOS;
 
   private final Path directory;
   private final long capacityBytes;
   private String name = "ssd";
   private long stagingBytes = DEFAULT_STAGING_BYTES;
   private long freeSpaceFloorBytes = -1;
+  private long firstPauseNanos = FIRST_PAUSE_NANOS;
+  private long longestPauseNanos = LONGEST_PAUSE_NANOS;
 
   SsdTierBuilder(Path directory, long capacityBytes) {
     this.directory = Objects.requireNonNull(directory, "directory");
@@ -57,27 +61,22 @@ public final class SsdTierBuilder {
    */
   public SsdTier open() throws IOException {
     requireRocksDb();
-    return new SsdTier(this, SsdOpening.open(directory, capacityBytes));
+    SsdSettings settings = new SsdSettings(directory, capacityBytes, name, stagingBytes, freeSpaceFloorBytes,
+        firstPauseNanos, longestPauseNanos);
+    DirectoryLock lock = SsdOpening.lock(directory, capacityBytes);
+    try {
+      return new SsdTier(settings, lock);
+    } catch (IOException | RuntimeException | Error e) { // the last, where there is no native library, or memory
+      lock.close();
+      throw e;
+    }
   }
 
-  Path directory() {
-    return directory;
-  }
-
-  long capacityBytes() {
-    return capacityBytes;
-  }
-
-  String name() {
-    return name;
-  }
-
-  long stagingBytes() {
-    return stagingBytes;
-  }
-
-  long floorBytes(long diskBytes) {
-    return freeSpaceFloorBytes < 0 ? Math.min(MOST_FLOOR_BYTES, diskBytes / 20) : freeSpaceFloorBytes;
+  /** For tests: how long to wait before the directory is opened again after a failure, at first and at most. */
+  SsdTierBuilder pauses(long firstNanos, long longestNanos) {
+    firstPauseNanos = firstNanos;
+    longestPauseNanos = longestNanos;
+    return this;
   }
 
   private static void requireRocksDb() {

@@ -8,6 +8,7 @@ import java.lang.foreign.MemorySegment;
 /** A claim on an {@link SsdTier}, with the memory in which its parts wait for the commit. */
 final class SsdWrite implements TierWrite {
   private final SsdTier tier;
+  private final SsdStore store;
   private final EntryId id;
   private final byte[] note;
   private final long[] claimedBytes;
@@ -18,16 +19,22 @@ final class SsdWrite implements TierWrite {
   /**
    * Takes ownership of the arrays.
    *
+   * @param store which has the room that is claimed
    * @param smallInIndex whether small parts go into the index; else every part has extents
    */
-  SsdWrite(SsdTier tier, EntryId id, byte[] note, long[] claimedBytes, MemorySegment[] staged,
+  SsdWrite(SsdTier tier, SsdStore store, EntryId id, byte[] note, long[] claimedBytes, MemorySegment[] staged,
       boolean smallInIndex) {
     this.tier = tier;
+    this.store = store;
     this.smallInIndex = smallInIndex;
     this.id = id;
     this.note = note;
     this.claimedBytes = claimedBytes;
     this.staged = staged;
+  }
+
+  SsdStore store() {
+    return store;
   }
 
   EntryId id() {

@@ -23,10 +23,17 @@ final class Staging implements AutoCloseable {
     return bytes;
   }
 
-  /** One segment per part, whole pages, to be given back together; empty when not all can be had. */
+  /**
+   * One segment per part, whole pages, to be given back together; empty when not all can be had, be it that the process
+   * has no memory for any now.
+   */
   synchronized Optional<MemorySegment[]> take(long[] partBytes) {
     if (memory == null) {
-      memory = arena.allocate(bytes, Pages.BYTES);
+      try {
+        memory = arena.allocate(bytes, Pages.BYTES);
+      } catch (OutOfMemoryError e) {
+        return Optional.empty();
+      }
     }
     MemorySegment[] parts = new MemorySegment[partBytes.length];
     for (int i = 0; i < parts.length; i++) {

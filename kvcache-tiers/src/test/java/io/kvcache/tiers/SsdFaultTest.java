@@ -46,16 +46,16 @@ final class SsdFaultTest {
     try (SsdTier tier = open(); Arena arena = Arena.ofConfined()) {
       assertTrue(Entries.store(tier, id, 1, PARTS));
       TierWrite underWay = tier.create(Payloads.entry(2), Entries.NOTE, PARTS).orElseThrow();
-      tier.records().fail(new IOException("injected"));
+      tier.store().records().fail(new IOException("injected"));
       assertFalse(tier.stats().writable());
-      IOException e =
-          assertThrows(IOException.class, () -> tier.create(Payloads.entry(3), Entries.NOTE, PARTS));
-      assertTrue(e.getMessage().contains("no writes until it is opened again"), e.getMessage());
+      assertEquals(Optional.empty(), tier.create(Payloads.entry(3), Entries.NOTE, PARTS));
+      assertFalse(tier.removalHelps(PARTS), "nothing is to be removed for it");
+      IOException e = assertThrows(IOException.class, tier::flush);
+      assertTrue(e.getMessage().contains("no writes until it has been opened again"), e.getMessage());
       assertEquals("injected", e.getCause().getMessage());
       assertThrows(IOException.class, () -> underWay.commit(PARTS));
       assertThrows(IOException.class, () -> tier.remove(List.of(id)));
       assertThrows(IOException.class, () -> tier.annotate(Map.of(id, new byte[1])));
-      assertThrows(IOException.class, tier::flush);
       MemorySegment target = Entries.target(arena, PARTS[1]);
       assertEquals(1, Entries.version(tier, id, 0, target));
       assertEquals(1, Entries.version(tier, id, 1, target));
@@ -237,6 +237,15 @@ final class SsdFaultTest {
     }
   }
 
+  /** Goal: a process without memory for it has a tier that is full. */
+  @Test
+  void stagingThatCannotBeHadIsNoRoom() {
+    try (Staging staging = new Staging(1L << 46)) {
+      assertEquals(Optional.empty(), staging.take(new long[] {1}));
+      assertFalse(staging.has(new long[] {1}));
+    }
+  }
+
   /** Goal: parts are really read from the device. Method: the process's own count of bytes fetched from there. */
   @Test
   void readsPassThePageCache() throws IOException {
@@ -264,6 +273,7 @@ final class SsdFaultTest {
   }
 
   private SsdTier open() throws IOException {
-    return SsdTier.builder(directory, CAPACITY).stagingBytes(8 << 20).open();
+    return SsdTier.builder(directory, CAPACITY).stagingBytes(8 << 20).pauses(Long.MAX_VALUE, Long.MAX_VALUE)
+        .open(); // what is injected stays
   }
 }

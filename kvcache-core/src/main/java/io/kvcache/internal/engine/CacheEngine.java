@@ -290,6 +290,9 @@ public final class CacheEngine implements KvCache {
     if (reservation.fits()) {
       reservation.wantRoom(migrator);
     }
+    if (reservation.tier().owesRemovals()) {
+      migrator.wake(); // what it still has to remove may be the very entries, for which there is no room before
+    }
     (status == Status.QUOTA ? shared.counters.overQuota : shared.counters.rejected).increment();
     return new Reservation.Unreserved(status);
   }

@@ -47,6 +47,11 @@ final class Departures {
     return all;
   }
 
+  /** Whether there is something that could not be removed and nobody is about to. */
+  boolean anyFailed() {
+    return byId.containsValue(new State(0, true));
+  }
+
   /** Promises another removal of what could not be removed and nobody is about to; returns what that is. */
   List<EntryId> promiseFailed() {
     List<EntryId> all = new ArrayList<>();

@@ -65,6 +65,11 @@ final class Reservation implements KvReservation {
     shared.counters.openReservations.incrementAndGet();
   }
 
+  /** Where it goes. */
+  TierHandle tier() {
+    return tier;
+  }
+
   /** A prompt larger than a tier goes to the next one that can hold it: the policy does not know how long it is raw. */
   private TierHandle firstToHold(int wanted) {
     for (int index = wanted; index < shared.tiers.size(); index++) {

@@ -21,6 +21,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.ReadWriteLock;
@@ -29,16 +30,12 @@ import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 
 /**
- * A tier behind a fence. After {@value #FAILURES} failures in a row the tier is left alone for a while, twice
- * as long each time; the first call after that decides whether it has healed. Counts what happens. Threads:
- * any.
+ * A tier behind fences, one for all calls, which failing reads raise, and one for writes: a disk that is full, or was
+ * remounted for reading, can still be read. Counts what happens. Threads: any.
  */
 final class TierHandle {
-  private static final int FAILURES = 3;
   /** In place of the bytes that a commit stored. */
   private static final long FAILED = -1;
-  private static final long FIRST_FENCE_NANOS = 1_000_000_000L;
-  private static final long LONGEST_FENCE_NANOS = 30 * FIRST_FENCE_NANOS;
   /** A part is about a MiB: a tier that takes longer than this for one is as good as broken. */
   private static final long LONGEST_READ_NANOS = 5_000_000_000L;
 
@@ -60,10 +57,10 @@ final class TierHandle {
   private final Map<Object, Long> reads = new ConcurrentHashMap<>();
   /** Shared by those that claim what is free, held by one that claims what it has just freed. */
   private final ReadWriteLock claiming = new ReentrantReadWriteLock();
-  private volatile int failuresInARow;
-  private long fenceNanos;
-  private volatile boolean fenced;
-  private volatile long fencedUntil;
+  /** Fences that are up. */
+  private final AtomicInteger up = new AtomicInteger();
+  private final Fence fence;
+  private final Fence writeFence;
   private volatile boolean unlisted;
   private boolean closed;
   private final Departures departures = new Departures();
@@ -74,6 +71,8 @@ final class TierHandle {
     this.nanoTime = nanoTime;
     this.events = events;
     this.delays = delays;
+    fence = new Fence(nanoTime, new Standing());
+    writeFence = new Fence(nanoTime, new Standing());
   }
 
   String name() {
@@ -92,13 +91,13 @@ final class TierHandle {
     return tier.usage();
   }
 
-  /** Whether calls are made at all; false while the fence stands, and while a read hangs. */
+  /** Whether calls are made at all; false while reads fail, and while one hangs. */
   boolean available() {
-    if (fenced && nanoTime.getAsLong() - fencedUntil < 0) {
+    if (fence.stands()) {
       return false;
     }
     if (!reads.isEmpty() && hangs()) {
-      fence(new IOException("tier " + name() + " has not answered a read for "
+      fence.raise(new IOException("tier " + name() + " has not answered a read for "
           + TimeUnit.NANOSECONDS.toSeconds(LONGEST_READ_NANOS) + " s"));
       return false;
     }
@@ -110,9 +109,18 @@ final class TierHandle {
     return reads.values().stream().anyMatch(start -> now - start >= LONGEST_READ_NANOS);
   }
 
+  private boolean mayWrite() {
+    return available() && !writeFence.stands();
+  }
+
   /** Whether an entry could be stored under this id now, if there is room. */
   boolean mayHold(EntryId id) {
-    return available() && !departures.contains(id);
+    return mayWrite() && !departures.contains(id);
+  }
+
+  /** Whether something is stored that could not be removed, and nobody is about to. */
+  boolean owesRemovals() {
+    return departures.anyFailed();
   }
 
   /**
@@ -125,7 +133,7 @@ final class TierHandle {
     try {
       return mayHold(id) ? tier.create(id, note, partBytes) : Optional.empty();
     } catch (IOException | RuntimeException e) {
-      failed(e);
+      failed(writeFence, e);
       throw new IOException("tier " + name() + " cannot claim space", e);
     } finally {
       claiming.readLock().unlock();
@@ -152,7 +160,7 @@ final class TierHandle {
     try {
       return mayHold(id) && tier.removalHelps(partBytes);
     } catch (IOException | RuntimeException e) {
-      failed(e);
+      failed(writeFence, e);
       throw new IOException("tier " + name() + " cannot say what a claim lacks", e);
     }
   }
@@ -177,10 +185,10 @@ final class TierHandle {
     try {
       long bytes = commit.run();
       bytesWritten.add(bytes);
-      succeeded();
+      writeFence.succeeded();
       return bytes;
     } catch (IOException | RuntimeException e) {
-      failed(e);
+      failed(writeFence, e);
       return FAILED;
     }
   }
@@ -207,10 +215,10 @@ final class TierHandle {
     switch (result) {
       case ReadResult.Present(long bytes) -> {
         bytesRead.add(bytes);
-        succeeded();
+        fence.succeeded();
       }
-      case ReadResult.Missing() -> succeeded();
-      case ReadResult.Unreadable(Exception cause) -> failed(cause);
+      case ReadResult.Missing() -> fence.succeeded();
+      case ReadResult.Unreadable(Exception cause) -> failed(fence, cause);
     }
     return result;
   }
@@ -219,7 +227,7 @@ final class TierHandle {
     try {
       return tier.view(id);
     } catch (RuntimeException e) {
-      failed(e);
+      failed(fence, e);
       return Optional.empty();
     }
   }
@@ -237,17 +245,17 @@ final class TierHandle {
     if (ids.isEmpty()) {
       return;
     }
-    if (!available()) {
+    if (!mayWrite()) {
       departures.kept(ids, false);
       return;
     }
     try {
       tier.remove(ids);
       departures.kept(ids, true);
-      succeeded();
+      writeFence.succeeded();
     } catch (IOException | RuntimeException e) {
       departures.kept(ids, false);
-      failed(e);
+      failed(writeFence, e);
     }
   }
 
@@ -259,7 +267,7 @@ final class TierHandle {
 
   /** Tries again to remove what could not be removed before. */
   void sweep() {
-    if (available()) {
+    if (mayWrite()) {
       discard(departures.promiseFailed());
     }
   }
@@ -273,14 +281,14 @@ final class TierHandle {
     try {
       if (!all.isEmpty()) {
         tier.remove(all);
-        succeeded();
+        writeFence.succeeded();
       }
       departures.kept(all, true);
       departures.kept(ids, true);
     } catch (IOException | RuntimeException e) {
       departures.kept(all, false);
       departures.kept(ids, false);
-      failed(e);
+      failed(writeFence, e);
       throw new IOException("tier " + name() + " cannot promise that " + ids.size() + " entries are gone", e);
     }
     if (unlisted) {
@@ -296,9 +304,9 @@ final class TierHandle {
         tier.annotate(notes);
       }
       tier.flush();
-      succeeded();
+      writeFence.succeeded();
     } catch (IOException | RuntimeException e) {
-      failed(e);
+      failed(writeFence, e);
       throw new IOException("tier " + name() + " cannot be flushed", e);
     }
   }
@@ -310,7 +318,7 @@ final class TierHandle {
       tier.inventory(all::add);
     } catch (IOException | RuntimeException e) {
       unlisted = true;
-      failed(e);
+      failed(fence, e);
     }
     return all;
   }
@@ -323,38 +331,25 @@ final class TierHandle {
     }
   }
 
-  private void succeeded() {
-    if (failuresInARow > 0 || fenced) {
-      synchronized (this) {
-        failuresInARow = 0;
-        if (fenced) {
-          fenced = false;
-          fenceNanos = 0;
-          events.accept(new CacheEvent.TierHealed(name()));
-        }
+  private void failed(Fence of, Exception cause) {
+    errors.increment();
+    of.failed(cause);
+  }
+
+  /** Events are of the tier, and not of its fences. */
+  private final class Standing implements Fence.Watcher {
+    @Override
+    public void raised(Exception cause) {
+      if (up.getAndIncrement() == 0) {
+        events.accept(new CacheEvent.TierFenced(name(), cause));
       }
     }
-  }
 
-  private synchronized void failed(Exception cause) {
-    errors.increment();
-    failuresInARow++;
-    if (fenced || failuresInARow >= FAILURES) {
-      fence(cause);
-    }
-  }
-
-  private synchronized void fence(Exception cause) {
-    long now = nanoTime.getAsLong();
-    if (fenced && now - fencedUntil < 0) {
-      return; // Calls that were under way when the fence went up say nothing about the time after it.
-    }
-    boolean first = !fenced;
-    fenceNanos = Math.clamp(fenceNanos * 2, FIRST_FENCE_NANOS, LONGEST_FENCE_NANOS);
-    fencedUntil = now + fenceNanos;
-    fenced = true;
-    if (first) {
-      events.accept(new CacheEvent.TierFenced(name(), cause));
+    @Override
+    public void taken() {
+      if (up.decrementAndGet() == 0) {
+        events.accept(new CacheEvent.TierHealed(name()));
+      }
     }
   }
 
@@ -362,6 +357,7 @@ final class TierHandle {
     TierUsage usage = usage();
     return new TierStats(name(), usage.capacityBytes(), usage.usedBytes(), usage.entries(),
         bytesWritten.sum(),
-        bytesRead.sum(), evicted.sum(), expired.sum(), corrupt.sum(), missing.sum(), errors.sum(), fenced);
+        bytesRead.sum(), evicted.sum(), expired.sum(), corrupt.sum(), missing.sum(), errors.sum(),
+        up.get() > 0);
   }
 }
