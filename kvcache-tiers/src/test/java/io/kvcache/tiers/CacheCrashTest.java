@@ -27,7 +27,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 final class CacheCrashTest {
   private static final long SEED = Long.getLong("test.seed", 1);
   private static final int LIVES_OF_A_STORE = 12;
-  private static final int MOST_LINES = 500;
+  private static final int MOST_LINES = 350;
   private static final long MOST_OPENING_NANOS = 80_000_000;
   private static final long MOST_LATER_NANOS = 5_000_000;
 
