@@ -4,12 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.TreeMap;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -27,7 +29,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 final class CacheCrashTest {
   private static final long SEED = Long.getLong("test.seed", 1);
   private static final int LIVES_OF_A_STORE = 12;
-  private static final int MOST_LINES = 350;
+  private static final int MOST_LINES = 400;
   private static final long MOST_OPENING_NANOS = 80_000_000;
   private static final long MOST_LATER_NANOS = 5_000_000;
 
@@ -36,6 +38,7 @@ final class CacheCrashTest {
 
   private final SplittableRandom random = new SplittableRandom(SEED);
   private final List<Long> openNanos = new ArrayList<>();
+  private final Map<String, Integer> events = new TreeMap<>();
   private CrashProcess next;
   private int acknowledged;
   private int checkedChunks;
@@ -43,7 +46,7 @@ final class CacheCrashTest {
   @Test
   void killedCachesLoseNothing() throws Exception {
     assertEquals(List.of(), run(15, CrashFlaw.NONE));
-    assertTrue(acknowledged > 15 * 50, "only " + acknowledged + " calls were acknowledged");
+    assertTrue(acknowledged > 15 * 25, "only " + acknowledged + " calls were acknowledged");
     assertTrue(checkedChunks > 15 * 10, "only " + checkedChunks + " chunks were checked");
   }
 
@@ -51,6 +54,8 @@ final class CacheCrashTest {
   @Tag("long")
   void thousandKilledCachesLoseNothing() throws Exception {
     assertEquals(List.of(), run(Integer.getInteger("test.cycles", 1000), CrashFlaw.NONE));
+    assertTrue(events.keySet().containsAll(Set.of("Moved", "Reencoded", "DroppedEVICTED", "DroppedREMOVED")),
+        "not all was done: " + events);
   }
 
   /** Positive controls: each kind of broken promise is noticed. */
@@ -86,7 +91,7 @@ final class CacheCrashTest {
         "%d kills, seed %d: %d calls acknowledged, %d chunks checked, opening took %.0f ms (p50),"
             + " %.0f ms (p99), %.0f ms at most%n",
         openNanos.size(), SEED, acknowledged, checkedChunks, openMillis(0.5),
-        openMillis(0.99), openMillis(1));
+        openMillis(0.99), openMillis(1), events);
     return problems;
   }
 
@@ -105,7 +110,8 @@ final class CacheCrashTest {
           CrashOptions.random(directory, layout, 1 + life * 1_000_000L, random).with(flaw);
       live(options, ledger);
       Path checked = directory;
-      if (random.nextBoolean() && Files.exists(directory)) { // the next one opens what was left by a crash, not by a check
+      // The next one opens what was left by a crash, not by a check; but not where the check makes the store smaller.
+      if (random.nextBoolean() && ledger.hasOpened()) {
         checked = scratch.resolve("checked");
         Directories.replace(checked, directory);
       }
@@ -116,6 +122,7 @@ final class CacheCrashTest {
       found.problems().stream().limit(5).forEach(problem -> problems.add(at + problem));
     }
     acknowledged += ledger.acknowledged();
+    ledger.events().forEach((event, count) -> events.merge(event, count, Integer::sum));
     return problems;
   }
 

@@ -24,7 +24,8 @@ import java.util.stream.Stream;
  */
 final class CrashCheck {
   private static final String KNOWN_FILES = "kvcache-ssd|lock|index|extents-\\d+";
-  private static final AcquireOptions ANY = AcquireOptions.any().deadline(Duration.ofMinutes(5));
+  private static final AcquireOptions ANY =
+      AcquireOptions.any().acceptingPruned().deadline(Duration.ofMinutes(5));
 
   private final CrashOptions options;
   private final CrashWorkload workload;

@@ -1,6 +1,7 @@
 package io.kvcache.tiers;
 
 import io.kvcache.AcquireOptions;
+import io.kvcache.CacheEvent;
 import io.kvcache.ChunkKey;
 import io.kvcache.KvCache;
 import io.kvcache.KvCache.Flushed;
@@ -66,6 +67,7 @@ final class CrashChild {
         .compressors(CrashWorkload.compressors())
         .policy(options.newPolicy())
         .stagingBytes(4 << 20)
+        .listener(event -> report.line("event " + what(event)))
         .runtime(options.threads() > 1 ? CacheRuntime.system() : oneThread())
         .tier(DramTier.open(options.dramBytes())).tier(ssd)
         .open();
@@ -81,6 +83,11 @@ final class CrashChild {
     if (problem[0] != null) {
       throw new IllegalStateException(problem[0]);
     }
+  }
+
+  private static String what(CacheEvent event) {
+    return event.getClass().getSimpleName()
+        + (event instanceof CacheEvent.Dropped dropped ? dropped.cause() : "");
   }
 
   private CacheRuntime oneThread() {
@@ -109,7 +116,7 @@ final class CrashChild {
     if (dice < 45) {
       store(number, prompt, dice > 2);
     } else if (dice < 75) {
-      lookUp(prompt, random.nextBoolean() ? AcquireOptions.any() : AcquireOptions.exact());
+      lookUp(prompt, random.nextBoolean() ? AcquireOptions.any().acceptingPruned() : AcquireOptions.exact());
     } else if (dice < 82) {
       cache.prefetch(prompt.namespace(), prompt.tokens());
     } else if (dice < 90) {

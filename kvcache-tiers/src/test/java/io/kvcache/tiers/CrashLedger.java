@@ -8,6 +8,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 
 /**
  * What must be, and what may be, in the SSD tier of a {@link CrashChild}, from its reports alone. Entries that the
@@ -30,8 +31,10 @@ final class CrashLedger {
   private final Map<Long, List<ChunkKey>> stores = new HashMap<>();
   private final List<String> problems = new ArrayList<>();
   private final Set<String> listed = new HashSet<>();
+  private final Map<String, Integer> events = new TreeMap<>();
   private long capacityBytes;
   private boolean shrinks;
+  private boolean opened;
   private boolean finished;
   private int acknowledged;
 
@@ -49,6 +52,7 @@ final class CrashLedger {
       durable.clear();
     }
     listed.clear();
+    opened = false;
     finished = false;
   }
 
@@ -73,6 +77,7 @@ final class CrashLedger {
       case "cleared" -> cleared(Integer.parseInt(words[1]));
       case "removing", "clearing" -> {
       }
+      case "event" -> events.merge(words[1], 1, Integer::sum);
       case "finished" -> finished = true;
       default -> problems.add("the child says: " + line);
     }
@@ -94,6 +99,7 @@ final class CrashLedger {
       problems.add(
           "the child opened " + listed.size() + " entries, not those that were there: " + present.size());
     }
+    opened = true;
     present.clear();
     present.addAll(listed);
     uncertain.clear();
@@ -200,6 +206,16 @@ final class CrashLedger {
     return problems;
   }
 
+  /** How often the cache did what. */
+  Map<String, Integer> events() {
+    return events;
+  }
+
+  /** Whether the child had opened the store, and made it smaller where it had to. */
+  boolean hasOpened() {
+    return opened;
+  }
+
   /** Whether the child came to its end. */
   boolean finished() {
     return finished;
@@ -228,16 +244,5 @@ final class CrashLedger {
         possible.retainAll(Set.of(foundVersions.get(key)));
       }
     });
-  }
-
-  /** A ledger that goes on from here by itself. */
-  CrashLedger copy() {
-    CrashLedger copy = new CrashLedger(workload);
-    copy.present.addAll(present);
-    copy.uncertain.addAll(uncertain);
-    copy.durable.addAll(durable);
-    copy.capacityBytes = capacityBytes;
-    versions.forEach((key, possible) -> copy.versions(key).addAll(possible));
-    return copy;
   }
 }

@@ -1,5 +1,6 @@
 package io.kvcache.tiers;
 
+import io.kvcache.Encoding;
 import io.kvcache.placement.LruPlacement;
 import io.kvcache.placement.UtilityPlacement;
 import io.kvcache.spi.PlacementPolicy;
@@ -77,15 +78,19 @@ record CrashOptions(Path directory, long ssdBytes, long dramBytes, long stagingB
   PlacementPolicy newPolicy() {
     SplittableRandom random = new SplittableRandom(seed);
     return switch (policy) {
-      case LRU -> LruPlacement.withEncodings(CrashWorkload.encodings().get(random.nextInt(4)),
-          CrashWorkload.encodings().get(random.nextInt(4)));
+      case LRU -> LruPlacement.withEncodings(any(random), any(random));
       case RANDOM -> new RandomPolicy(CrashWorkload.encodings(), true, random);
       case UTILITY -> UtilityPlacement.builder()
-          .candidates(List.of(CrashWorkload.encodings().get(2), CrashWorkload.encodings().get(3)))
+          .candidates(CrashWorkload.encodings().subList(2, CrashWorkload.encodings().size()))
           .lossless(TrailingZerosCompressor.CODEC)
           .keepFull(random.nextBoolean())
           .alpha(random.nextDouble() * 0.01)
           .build();
     };
+  }
+
+  private static Encoding any(SplittableRandom random) {
+    List<Encoding> all = CrashWorkload.encodings();
+    return all.get(random.nextInt(all.size()));
   }
 }

@@ -1,6 +1,7 @@
 package io.kvcache.tiers;
 
 import io.kvcache.DType;
+import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
 import io.kvcache.KvLayout;
 import io.kvcache.Namespace;
@@ -70,9 +71,11 @@ final class CrashWorkload {
       TruncatingCompressor.coarse()};
   }
 
-  /** Raw, lossless, and two of which the second is coarser. */
+  /** Exact ones first. */
   static List<Encoding> encodings() {
     return List.of(Encoding.RAW, Encoding.of(TrailingZerosCompressor.CODEC),
-        Encoding.of(TruncatingCompressor.CODEC), Encoding.of(TruncatingCompressor.COARSE_CODEC));
+        Encoding.of(TruncatingCompressor.CODEC), Encoding.of(TruncatingCompressor.COARSE_CODEC),
+        Encoding.RAW.keeping(DropMethod.KEYDIFF, 50),
+        Encoding.of(TruncatingCompressor.CODEC).keeping(DropMethod.KNORM, 30));
   }
 }

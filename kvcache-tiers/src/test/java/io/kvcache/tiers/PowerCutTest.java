@@ -24,7 +24,7 @@ final class PowerCutTest {
   private static final long SEED = Long.getLong("test.seed", 1);
   private static final int CUTS_OF_A_DISK = 15;
   private static final int FEWEST_LINES = 150;
-  private static final int MOST_LINES = 350;
+  private static final int MOST_LINES = 400;
 
   private final SplittableRandom random = new SplittableRandom(SEED);
   private Path scratch;

@@ -20,6 +20,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -73,23 +74,36 @@ final class SsdCorruptionTest {
 
   @Test
   void flippedBitsInTheIndexOfAClosedStore() throws Exception {
-    flipThrough(closed);
+    flipThrough(closed, 64);
+  }
+
+  @Test
+  @Tag("long")
+  void moreFlippedBitsInTheIndexOfAClosedStore() throws Exception {
+    flipThrough(closed, 7);
   }
 
   @Test
   void flippedBitsInTheIndexOfAKilledStore() throws Exception {
-    flipThrough(killed);
+    flipThrough(killed, 64);
   }
 
-  private void flipThrough(Path store) throws Exception {
+  @Test
+  @Tag("long")
+  void moreFlippedBitsInTheIndexOfAKilledStore() throws Exception {
+    flipThrough(killed, 7);
+  }
+
+  /** Flips one bit in each so many bytes. */
+  private void flipThrough(Path store, int blockBytes) throws Exception {
     for (Path file : Directories.files(store.resolve("index"))) {
       String name = file.getFileName().toString();
       if (name.startsWith("LOG") || name.startsWith("OPTIONS")) {
         continue; // written for people; opening reads neither
       }
       long size = Files.size(file);
-      for (long block = 0; block * 64 < size; block++) {
-        long at = Math.min(size - 1, block * 64 + block % 64); // another place in each
+      for (long block = 0; block * blockBytes < size; block++) {
+        long at = Math.min(size - 1, block * blockBytes + block % blockBytes); // another place in each
         Directories.replace(tried.resolve("index"), store.resolve("index"));
         flip(tried.resolve("index").resolve(name), at, (int) block % 8);
         intactEntries(store.getFileName() + "/" + name + " at " + at, false);
