@@ -147,6 +147,25 @@ final class SsdCorruptionTest {
     assertTrue(Files.isDirectory(tried.resolve("index.damaged")), "one is kept to look at");
   }
 
+  /** Goal: a crash while the index is made for the first time is no damage. */
+  @Test
+  void indexThatWasNeverFinished() throws Exception {
+    for (Path file : Directories.files(tried.resolve("index"))) {
+      if (!file.getFileName().toString().startsWith("MANIFEST")) {
+        Files.delete(file);
+      }
+    }
+    try (SsdTier tier = open()) {
+      assertFalse(tier.stats().indexReplaced());
+      assertEquals(0, tier.usage().entries());
+      assertTrue(Entries.store(tier, Payloads.entry(1), 1, PARTS));
+    }
+    try (SsdTier tier = open()) {
+      assertEquals(1, tier.usage().entries());
+    }
+    assertFalse(Files.exists(tried.resolve("index.damaged")), "there was nothing to look at");
+  }
+
   /** Goal: a log cut short at any place, as a crash does, is no damage. */
   @Test
   void logCutShort() throws Exception {
