@@ -101,7 +101,7 @@ class CorruptionTest extends EngineTest {
     assertEquals(cut, cache.stats().tiers().getFirst().corruptChunks());
   }
 
-  /** Goal: a right checksum is not enough. Method: another chunk's part, or its own of an earlier store, in its place. */
+  /** Goal: a right checksum is not enough. Method: another chunk's part, or the same chunk's of an earlier store. */
   @ParameterizedTest
   @MethodSource("cases")
   void partsOfOthersAndOfEarlierAreMisses(Case each) {
