@@ -11,6 +11,7 @@ import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
@@ -23,6 +24,7 @@ import org.junit.jupiter.api.Test;
 final class PowerCutTest {
   private static final long SEED = Long.getLong("test.seed", 1);
   private static final int CUTS_OF_A_DISK = 15;
+  private static final long MOST_OPENING_NANOS = 500_000_000;
   private static final int FEWEST_LINES = 150;
   private static final int MOST_LINES = 400;
 
@@ -131,7 +133,11 @@ final class PowerCutTest {
     try (CrashProcess child = new CrashProcess(under)) {
       ledger.starts(options);
       child.go(options);
-      boolean alive = child.follow(ledger, FEWEST_LINES + random.nextInt(MOST_LINES));
+      boolean early = under.isEmpty() && random.nextInt(6) == 0;
+      boolean alive = child.follow(ledger, early ? 0 : FEWEST_LINES + random.nextInt(MOST_LINES));
+      if (early) {
+        LockSupport.parkNanos(random.nextLong(MOST_OPENING_NANOS));
+      }
       child.kill(ledger);
       if (!alive) {
         ledger.problems().add("the child ended by itself");
