@@ -1,10 +1,12 @@
 package io.kvcache.tiers;
 
 import io.kvcache.AcquireOptions;
+import io.kvcache.CacheEvent;
 import io.kvcache.CacheStats.TierStats;
 import io.kvcache.ChunkKey;
 import io.kvcache.KvCache;
 import io.kvcache.KvLease;
+import io.kvcache.spi.CacheRuntime;
 import io.kvcache.testkit.TestPrompt;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -35,6 +37,7 @@ final class CrashCheck {
   private final Set<String> entries = new HashSet<>();
   private final Map<ChunkKey, Long> versions = new HashMap<>();
   private final Set<ChunkKey> bad = new HashSet<>();
+  private final List<String> damage = new ArrayList<>();
   private long openNanos;
 
   private CrashCheck(CrashOptions options, CrashWorkload workload, CrashLedger ledger, boolean powerCut) {
@@ -93,11 +96,24 @@ final class CrashCheck {
     checkFiles();
     checkEntries();
     try (KvCache cache = KvCache.builder(workload.layout()).compressors(CrashWorkload.compressors())
-        .stagingBytes(4 << 20).tier(tier).open()) {
+        .stagingBytes(4 << 20).runtime(tellingAtOnce()).listener(this::heard).tier(tier).open()) {
       workload.prompts().forEach(prompt -> checkPrompt(cache, prompt));
       TierStats counted = cache.stats().tiers().getFirst();
       require(counted.corruptChunks() + counted.missingChunks() + counted.errors() == 0,
-          "trouble: " + counted);
+          "trouble: " + counted + damage);
+    }
+  }
+
+  private static CacheRuntime tellingAtOnce() {
+    CacheRuntime system = CacheRuntime.system();
+    return new CacheRuntime(system.nanoTime(), system.wallClock(), system.random(), system.io(),
+        system.background(),
+        Runnable::run, system.onClose());
+  }
+
+  private synchronized void heard(CacheEvent event) {
+    if (event instanceof CacheEvent.Corrupt corrupt) {
+      damage.add(corrupt.key() + ": " + corrupt.problem());
     }
   }
 

@@ -42,6 +42,19 @@ final class LoopDisk implements AutoCloseable {
     statistics = Path.of("/sys/block").resolve(device.getFileName()).resolve("stat");
   }
 
+  /** Whether there can be such disks here; tried out in {@code scratch}. */
+  static boolean works(Path scratch) {
+    Path image = scratch.resolve("tried");
+    try {
+      format(image);
+      new LoopDisk(image, scratch.resolve("mounted")).close();
+      Files.delete(image);
+      return true;
+    } catch (IOException | AssertionError notHere) {
+      return false;
+    }
+  }
+
   /** Makes an image with an empty filesystem. */
   static void format(Path image) throws IOException {
     try (RandomAccessFile file = new RandomAccessFile(image.toFile(), "rw")) {

@@ -35,19 +35,15 @@ final class PowerCutTest {
 
   @BeforeEach
   void requireRoot() throws IOException {
-    assumeTrue(
-        System.getProperty("user.name").equals("root") && Files.isExecutable(Path.of("/usr/sbin/mkfs.ext4")),
-        "needs root and mkfs.ext4");
     Path memory = Path.of("/dev/shm"); // where there is one, a disk in it costs no real disk's time
     scratch = Files.isWritable(memory) ? Files.createTempDirectory(memory, "kvcache-power-cut-")
         : Files.createTempDirectory("kvcache-power-cut-");
+    assumeTrue(LoopDisk.works(scratch), "needs root, mkfs.ext4 and loop devices");
   }
 
   @AfterEach
   void deleteScratch() throws IOException {
-    if (scratch != null) {
-      Directories.delete(scratch);
-    }
+    Directories.delete(scratch);
   }
 
   @Test
