@@ -71,7 +71,10 @@ public final class CacheEngine implements KvCache {
     return engine;
   }
 
-  /** Finds again what durable tiers hold. A note that cannot be read is of an entry that cannot be found: removed. */
+  /**
+   * Finds again what durable tiers hold. A note that cannot be read is of an entry that cannot be found: removed. None
+   * at all has what a crash left of a measurement.
+   */
   private void recover() {
     List<Recovered> recovered = new ArrayList<>();
     long nowMillis = shared.runtime.wallClock().millis();
@@ -80,6 +83,10 @@ public final class CacheEngine implements KvCache {
       for (TierEntry entry : tier.durable() ? tier.inventory() : List.<TierEntry>of()) {
         if (entry.id().equals(SavedState.ID)) {
           restoreState(tier);
+          continue;
+        }
+        if (entry.note().length == 0) {
+          unreadable.add(entry.id());
           continue;
         }
         try {
