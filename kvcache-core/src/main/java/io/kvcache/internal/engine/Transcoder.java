@@ -75,8 +75,10 @@ final class Transcoder {
 
   /** Makes the copy and records it; false when it could not be. */
   boolean run() {
-    Stored copy = make();
-    return copy != null && shared.inventory.place(chunk.position(), copy);
+    return tier.storing(() -> {
+      Stored copy = make();
+      return copy != null && shared.inventory.place(chunk.position(), copy);
+    });
   }
 
   private Stored make() {
