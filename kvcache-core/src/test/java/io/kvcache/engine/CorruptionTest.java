@@ -14,8 +14,12 @@ import io.kvcache.spi.TierTrait;
 import io.kvcache.testkit.MemoryTier;
 import io.kvcache.testkit.TestPrompt;
 import io.kvcache.testkit.TrailingZerosCompressor;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -37,7 +41,18 @@ class CorruptionTest extends EngineTest {
 
   @ParameterizedTest
   @MethodSource("cases")
-  void everyDamagedByteIsRightOrAMiss(Case each) {
+  void aDamagedBitOfEveryByteIsRightOrAMiss(Case each) {
+    damageBits(each, Byte.SIZE + 1);
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  @Tag("long")
+  void everyDamagedBitIsRightOrAMiss(Case each) {
+    damageBits(each, 1);
+  }
+
+  private void damageBits(Case each, int step) {
     MemoryTier tier = tier("medium", each.traits, 4);
     KvCache cache = openStill(LruPlacement.withCodecs(each.codec), tier);
     TestPrompt prompt = prompt(1, 1);
@@ -45,25 +60,87 @@ class CorruptionTest extends EngineTest {
     int checked = 0;
     for (int part = 0; part < PARTS; part++) {
       prompt.store(cache);
-      long bytes = tier.partBytes(prompt.entry(0), part);
-      for (long at = 0; at < bytes; at++) {
+      long bits = tier.partBytes(prompt.entry(0), part) * Byte.SIZE;
+      for (long bit = 0; bit < bits; bit += step) {
         prompt.store(cache);
-        tier.flip(prompt.entry(0), part, at, (int) (at % Byte.SIZE));
+        tier.flip(prompt.entry(0), part, bit / Byte.SIZE, (int) (bit % Byte.SIZE));
         int found = prompt.find(cache);
         if (found == 0) {
           misses++;
           assertFalse(tier.holds(prompt.entry(0)), "a damaged entry stayed");
         } else {
-          tier.flip(prompt.entry(0), part, at, (int) (at % Byte.SIZE)); // in a gap between halves
+          tier.flip(prompt.entry(0), part, bit / Byte.SIZE, (int) (bit % Byte.SIZE)); // in a gap between halves
         }
         checked++;
       }
     }
     assertEquals(misses, cache.stats().tiers().getFirst().corruptChunks());
     assertEquals(misses, events(CacheEvent.Corrupt.class).size());
-    int gaps = 2 * LAYOUT.layers().size() * 63;
+    int gaps = 2 * LAYOUT.layers().size() * 63 * Byte.SIZE / step;
     assertTrue(misses >= checked - gaps, misses + " misses in " + checked);
     assertEquals(0, cache.stats().tiers().getFirst().errors());
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void partsCutShortAtAnyLengthAreMisses(Case each) {
+    MemoryTier tier = tier("medium", each.traits, 4);
+    KvCache cache = openStill(LruPlacement.withCodecs(each.codec), tier);
+    TestPrompt prompt = prompt(1, 1);
+    int cut = 0;
+    for (int part = 0; part < PARTS; part++) {
+      prompt.store(cache);
+      byte[] whole = tier.part(prompt.entry(0), part);
+      for (int length = 0; length < whole.length; length++) {
+        prompt.store(cache);
+        tier.overwrite(prompt.entry(0), part, Arrays.copyOf(whole, length));
+        assertEquals(0, prompt.find(cache), "part " + part + " cut to " + length);
+        cut++;
+      }
+    }
+    assertEquals(cut, cache.stats().tiers().getFirst().corruptChunks());
+  }
+
+  /** Goal: a right checksum is not enough. Method: another chunk's part, or the same chunk's of an earlier store. */
+  @ParameterizedTest
+  @MethodSource("cases")
+  void partsOfOthersAndOfEarlierAreMisses(Case each) {
+    MemoryTier tier = tier("medium", each.traits, 20);
+    KvCache cache = openStill(LruPlacement.withCodecs(each.codec), tier);
+    List<TestPrompt> prompts = List.of(prompt(1, 1), prompt(2, 1), prompt(3, 1), prompt(4, 1));
+    for (TestPrompt victim : prompts) {
+      for (TestPrompt other : prompts) {
+        for (int swapped = 1; swapped < 1 << PARTS; swapped++) {
+          for (TestPrompt prompt : prompts) {
+            prompt.store(cache);
+          }
+          byte[][] foreign = {tier.part(other.entry(0), 0), tier.part(other.entry(0), 1)};
+          if (other == victim) {
+            assertEquals(1, remove(cache, victim));
+            victim.store(cache);
+          }
+          boolean fits = true;
+          for (int part = 0; part < PARTS; part++) {
+            fits &= foreign[part].length <= tier.partBytes(victim.entry(0), part);
+          }
+          for (int part = 0; part < PARTS && fits; part++) {
+            if ((swapped >> part & 1) != 0) {
+              tier.overwrite(victim.entry(0), part, foreign[part]);
+            }
+          }
+          assertEquals(fits ? 0 : 1, victim.find(cache),
+              victim.entry(0) + " with parts " + swapped + " of another");
+        }
+      }
+    }
+  }
+
+  private static int remove(KvCache cache, TestPrompt prompt) {
+    try {
+      return cache.remove(prompt.namespace(), prompt.tokens());
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   @Test

@@ -30,6 +30,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Future;
@@ -130,11 +131,17 @@ class InPlaceTest extends EngineTest {
   /** Tries to get room, until that is done or has to wait for something. */
   private static Future<KvReservation> reserveElsewhere(KvCache cache, TestPrompt prompt) {
     FutureTask<KvReservation> task = new FutureTask<>(() -> prompt.reserve(cache));
+    startedElsewhere(task);
+    return task;
+  }
+
+  /** Runs something on a thread of its own, until it is done or has to wait for something. */
+  private static Thread startedElsewhere(Runnable task) {
     Thread thread = Thread.ofPlatform().daemon().start(task);
-    while (!task.isDone() && thread.getState() != Thread.State.WAITING) {
+    while (thread.getState() != Thread.State.WAITING && thread.getState() != Thread.State.TERMINATED) {
       Thread.onSpinWait();
     }
-    return task;
+    return thread;
   }
 
   @Test
@@ -254,6 +261,29 @@ class InPlaceTest extends EngineTest {
         close(left);
       }
     }
+  }
+
+  /** Goal: what a flush writes of an entry is of the entry that is there then, not of the one it takes the place of. */
+  @Test
+  void flushedChunksThatAreReplacedMeanwhileSurvive() throws Exception {
+    MemoryTier ssd = tier("ssd", DISK, 8);
+    List<Runnable> beforeNotes = new ArrayList<>();
+    KvCache cache = cacheOn(new ForwardingTier(ssd) {
+      @Override
+      public void annotate(Map<EntryId, byte[]> notes) throws IOException {
+        beforeNotes.forEach(Runnable::run);
+        super.annotate(notes);
+      }
+    });
+    TestPrompt prompt = prompt(1, 2);
+    prompt.store(cache);
+    List<Thread> movers = new ArrayList<>();
+    beforeNotes.add(() -> movers.add(startedElsewhere(() -> reencode(cache, prompt, 0, LOSSLESS))));
+    cache.flush();
+    movers.getFirst().join();
+    assertEquals(List.of("trailing-zeros"), codecs(cache, prompt));
+    close(ssd);
+    assertEquals(2, prompt.find(cacheOn(checked(ssd.reopen()))));
   }
 
   private static final class Blown extends Error {

@@ -9,6 +9,7 @@ import io.kvcache.KvCache;
 import io.kvcache.KvCache.Flushed;
 import io.kvcache.KvReservation.Status;
 import io.kvcache.placement.LruPlacement;
+import io.kvcache.spi.TierWrite;
 import io.kvcache.testkit.FaultyTier;
 import io.kvcache.testkit.FaultyTier.Fault;
 import io.kvcache.testkit.MemoryTier;
@@ -113,6 +114,19 @@ class RestartTest extends EngineTest {
     assertEquals(1, damaged.usage().entries());
     assertEquals(Status.RESERVED, prompt.start(1).store(next));
     assertEquals(2, prompt.find(next));
+  }
+
+  /** What a crash leaves of measuring a tier is no damage: it never had a note. */
+  @Test
+  void entriesThatNeverHadANoteAreRemovedQuietly() throws Exception {
+    MemoryTier ssd = tier("ssd", DISK, 20);
+    try (TierWrite scratch = ssd.create(prompt(7, 1).entry(0), new byte[0], new long[] {100}).orElseThrow()) {
+      scratch.commit(new long[] {100});
+    }
+    KvCache cache = openStill(LruPlacement.raw(), ssd);
+    assertEquals(0, ssd.usage().entries());
+    assertEquals(0, cache.stats().tiers().getFirst().corruptChunks());
+    assertEquals(List.of(), events(CacheEvent.Corrupt.class));
   }
 
   @Test

@@ -12,6 +12,7 @@ import io.kvcache.spi.Compressor;
 import io.kvcache.spi.PlacementPolicy;
 import io.kvcache.spi.Tier;
 import io.kvcache.spi.TierTrait;
+import io.kvcache.testkit.RandomPolicy;
 import io.kvcache.testkit.TrailingZerosCompressor;
 import io.kvcache.testkit.TruncatingCompressor;
 import java.time.Duration;

@@ -24,6 +24,7 @@ import io.kvcache.spi.PlacementPolicy;
 import io.kvcache.testkit.CheckedPolicy;
 import io.kvcache.testkit.ManualClock;
 import io.kvcache.testkit.ManualExecutor;
+import io.kvcache.testkit.RandomPolicy;
 import io.kvcache.testkit.TruncatingCompressor;
 import java.io.IOException;
 import java.time.Duration;

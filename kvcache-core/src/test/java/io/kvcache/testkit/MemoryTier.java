@@ -211,6 +211,20 @@ public final class MemoryTier implements Tier {
     bytes.set(ValueLayout.JAVA_BYTE, offset, (byte) (bytes.get(ValueLayout.JAVA_BYTE, offset) ^ 1 << bit));
   }
 
+  /** What one part of an entry holds. */
+  public synchronized byte[] part(EntryId id, int part) {
+    return live.get(id).block.part(part).toArray(ValueLayout.JAVA_BYTE);
+  }
+
+  /** Puts other bytes, no more than the part has, in the place of a part's, as a medium that errs does. */
+  public synchronized void overwrite(EntryId id, int part, byte[] bytes) {
+    Block block = live.get(id).block;
+    MemorySegment.copy(bytes, 0, block.part(part), ValueLayout.JAVA_BYTE, 0, bytes.length);
+    usedBytes -= block.bytes();
+    block.lengths[part] = bytes.length;
+    usedBytes += block.bytes();
+  }
+
   /** Bytes of one part of an entry. */
   public synchronized long partBytes(EntryId id, int part) {
     return live.get(id).block.lengths[part];

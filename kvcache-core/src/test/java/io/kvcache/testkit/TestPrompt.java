@@ -29,11 +29,13 @@ import java.util.List;
 public final class TestPrompt {
   private final Namespace namespace;
   private final int[] ids;
+  private final long version;
   private final List<ChunkKey> keys = new ArrayList<>();
 
-  private TestPrompt(Namespace namespace, int[] ids) {
+  private TestPrompt(Namespace namespace, int[] ids, long version) {
     this.namespace = namespace;
     this.ids = ids;
+    this.version = version;
     KeyChain chain = KeyChain.of(namespace, Tokens.of(ids));
     for (int chunk = 0; chunk < chain.chunks(); chunk++) {
       keys.add(chain.key(chunk));
@@ -44,19 +46,24 @@ public final class TestPrompt {
   public static TestPrompt of(Namespace namespace, int number, int chunks) {
     int[] ids = new int[chunks * namespace.layout().chunkTokens()];
     Arrays.fill(ids, number);
-    return new TestPrompt(namespace, ids);
+    return new TestPrompt(namespace, ids, KvPayloads.VERSION);
   }
 
   /** This prompt, gone on with so many chunks; another one for every number. */
   public TestPrompt then(int number, int chunks) {
     int[] longer = Arrays.copyOf(ids, ids.length + chunks * layout().chunkTokens());
     Arrays.fill(longer, ids.length, longer.length, number);
-    return new TestPrompt(namespace, longer);
+    return new TestPrompt(namespace, longer, version);
   }
 
   /** The first chunks of this prompt. */
   public TestPrompt start(int chunks) {
-    return new TestPrompt(namespace, Arrays.copyOf(ids, chunks * layout().chunkTokens()));
+    return new TestPrompt(namespace, Arrays.copyOf(ids, chunks * layout().chunkTokens()), version);
+  }
+
+  /** This prompt with KV of another version. */
+  public TestPrompt ofVersion(long other) {
+    return new TestPrompt(namespace, ids, other);
   }
 
   private KvLayout layout() {
@@ -135,7 +142,8 @@ public final class TestPrompt {
     long chunkBytes = chunkBytes(layer, half);
     MemorySegment rows = arena.allocate(chunkBytes * chunks);
     for (int chunk = 0; chunk < chunks; chunk++) {
-      KvPayloads.fill(rows.asSlice(chunk * chunkBytes, chunkBytes), keys.get(first + chunk), layer, half);
+      KvPayloads.fill(rows.asSlice(chunk * chunkBytes, chunkBytes), keys.get(first + chunk), layer, half,
+          version);
     }
     return rows;
   }
@@ -195,6 +203,7 @@ public final class TestPrompt {
         .filter(run -> token >= run.firstToken() && token < run.firstToken() + run.tokens())
         .map(Run::fidelity).findFirst().orElse(Fidelity.EXACT);
     assertEquals(-1, KvPayloads.mismatch(rows.asSlice(index * chunkBytes, chunkBytes), keys.get(chunk), layer,
-        half, fidelity), () -> "wrong byte in " + half + " of layer " + layer + " of chunk " + chunk);
+        half, fidelity, version),
+        () -> "wrong byte in " + half + " of layer " + layer + " of chunk " + chunk);
   }
 }

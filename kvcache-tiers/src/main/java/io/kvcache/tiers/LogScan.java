@@ -48,22 +48,25 @@ final class LogScan {
 
   /**
    * Checks the logs of a database and cuts off what a crash left of a last record, or a failed sync of any behind what
-   * is promised.
+   * is promised. A directory that has neither logs nor tables, nor says which manifest is current, was being made into a
+   * database when a crash came: it is none yet.
    *
-   * @throws DamagedIndexException when anything is damaged, or missing though the directory is not empty
+   * @throws DamagedIndexException when anything is damaged or missing
    */
   static void check(Path database, LogPromise promise) throws IOException {
-    boolean empty = true;
+    Path current = database.resolve("CURRENT");
+    boolean begun = Files.exists(current);
     try (DirectoryStream<Path> files = Files.newDirectoryStream(database)) {
       for (Path file : files) {
-        empty = false;
-        if (file.getFileName().toString().endsWith(".log")) {
+        String name = file.getFileName().toString();
+        if (name.endsWith(".log")) {
           checkFile(file, promise.of(file));
         }
+        begun |= name.endsWith(".log") || name.endsWith(".sst");
       }
     }
-    if (!empty) {
-      checkFile(database.resolve(currentManifest(database.resolve("CURRENT"))), Long.MAX_VALUE);
+    if (begun) {
+      checkFile(database.resolve(currentManifest(current)), Long.MAX_VALUE);
     }
   }
 

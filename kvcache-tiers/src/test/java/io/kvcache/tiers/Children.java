@@ -12,8 +12,15 @@ final class Children {
 
   /** Starts {@code main} with this JVM's class path; its errors go to ours. */
   static Process start(Class<?> main, String... arguments) throws IOException {
-    List<String> command = new ArrayList<>(List.of(
+    return start(List.of(), main, arguments);
+  }
+
+  /** As {@link #start(Class, String...)}, under a command such as {@code strace}. */
+  static Process start(List<String> under, Class<?> main, String... arguments) throws IOException {
+    List<String> command = new ArrayList<>(under);
+    command.addAll(List.of(
         Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-ea", "-Xmx256m",
+        "-XX:+UseSerialGC", "-XX:-UsePerfData",
         "--enable-native-access=ALL-UNNAMED", "-XX:TieredStopAtLevel=1",
         "-cp", System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
         main.getName()));

@@ -20,6 +20,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -73,23 +74,36 @@ final class SsdCorruptionTest {
 
   @Test
   void flippedBitsInTheIndexOfAClosedStore() throws Exception {
-    flipThrough(closed);
+    flipThrough(closed, 64);
+  }
+
+  @Test
+  @Tag("long")
+  void moreFlippedBitsInTheIndexOfAClosedStore() throws Exception {
+    flipThrough(closed, 7);
   }
 
   @Test
   void flippedBitsInTheIndexOfAKilledStore() throws Exception {
-    flipThrough(killed);
+    flipThrough(killed, 64);
   }
 
-  private void flipThrough(Path store) throws Exception {
+  @Test
+  @Tag("long")
+  void moreFlippedBitsInTheIndexOfAKilledStore() throws Exception {
+    flipThrough(killed, 7);
+  }
+
+  /** Flips one bit in each so many bytes. */
+  private void flipThrough(Path store, int blockBytes) throws Exception {
     for (Path file : Directories.files(store.resolve("index"))) {
       String name = file.getFileName().toString();
       if (name.startsWith("LOG") || name.startsWith("OPTIONS")) {
         continue; // written for people; opening reads neither
       }
       long size = Files.size(file);
-      for (long block = 0; block * 64 < size; block++) {
-        long at = Math.min(size - 1, block * 64 + block % 64); // another place in each
+      for (long block = 0; block * blockBytes < size; block++) {
+        long at = Math.min(size - 1, block * blockBytes + block % blockBytes); // another place in each
         Directories.replace(tried.resolve("index"), store.resolve("index"));
         flip(tried.resolve("index").resolve(name), at, (int) block % 8);
         intactEntries(store.getFileName() + "/" + name + " at " + at, false);
@@ -131,6 +145,25 @@ final class SsdCorruptionTest {
     Files.delete(tried.resolve("index").resolve("CURRENT"));
     assertEquals(0, intactEntries("no CURRENT", true));
     assertTrue(Files.isDirectory(tried.resolve("index.damaged")), "one is kept to look at");
+  }
+
+  /** Goal: a crash while the index is made for the first time is no damage. */
+  @Test
+  void indexThatWasNeverFinished() throws Exception {
+    for (Path file : Directories.files(tried.resolve("index"))) {
+      if (!file.getFileName().toString().startsWith("MANIFEST")) {
+        Files.delete(file);
+      }
+    }
+    try (SsdTier tier = open()) {
+      assertFalse(tier.stats().indexReplaced());
+      assertEquals(0, tier.usage().entries());
+      assertTrue(Entries.store(tier, Payloads.entry(1), 1, PARTS));
+    }
+    try (SsdTier tier = open()) {
+      assertEquals(1, tier.usage().entries());
+    }
+    assertFalse(Files.exists(tried.resolve("index.damaged")), "there was nothing to look at");
   }
 
   /** Goal: a log cut short at any place, as a crash does, is no damage. */

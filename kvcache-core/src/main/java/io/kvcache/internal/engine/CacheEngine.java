@@ -80,7 +80,7 @@ public final class CacheEngine implements KvCache {
 
   /**
    * Finds again what durable tiers hold. A note that cannot be read is of an entry that cannot be found: removed, as
-   * what has expired is.
+   * what has expired is. None at all has what a crash left of a measurement.
    */
   private void recover() {
     List<Recovered> recovered = new ArrayList<>();
@@ -91,6 +91,10 @@ public final class CacheEngine implements KvCache {
       for (TierEntry entry : tier.durable() ? tier.inventory() : List.<TierEntry>of()) {
         if (entry.id().equals(SavedState.ID)) {
           restoreState(tier);
+          continue;
+        }
+        if (entry.note().length == 0) {
+          unreadable.add(entry.id());
           continue;
         }
         try {

@@ -59,7 +59,8 @@ final class Flusher {
       for (TierHandle tier : shared.tiers) {
         if (tier.durable()) {
           tier.sweep();
-          tier.flush(notes(tier));
+          tier.annotate(() -> notes(tier));
+          tier.flush();
         }
       }
       return new Outcome(flushed, null);

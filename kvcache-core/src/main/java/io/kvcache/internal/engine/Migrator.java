@@ -219,7 +219,7 @@ final class Migrator {
   private boolean lastsAsLong(int from, int to) {
     if (shared.tiers.get(from).durable() && shared.tiers.get(to).durable()) {
       try {
-        shared.tiers.get(to).flush(Map.of());
+        shared.tiers.get(to).flush();
       } catch (IOException counted) {
         return false;
       }

@@ -284,8 +284,9 @@ final class Reservation implements KvReservation {
     }
     boolean published = false;
     try {
-      List<Stored> stored = Tasks.onTier(shared.runtime, tier, this::commitEntries);
-      published = stored != null && shared.inventory.publish(claim, stored, charge);
+      List<Stored> stored =
+          Tasks.onTier(shared.runtime, tier, () -> tier.storing(this::commitEntriesAndPublish));
+      published = stored != null;
       if (published) {
         told(stored);
         if (shared.inventory.wishesWaiting()) {
@@ -305,6 +306,12 @@ final class Reservation implements KvReservation {
     long bytes = stored.stream().filter(Objects::nonNull).mapToLong(Stored::bytes).sum();
     shared.counters.storedTokens.add((long) chunks * shared.plan.layout().chunkTokens());
     shared.events.accept(new CacheEvent.Stored(tier.name(), chunks, bytes));
+  }
+
+  /** The entries, or null when the tier failed, or they are not wanted any more. */
+  private List<Stored> commitEntriesAndPublish() {
+    List<Stored> stored = commitEntries();
+    return stored != null && shared.inventory.publish(claim, stored, charge) ? stored : null;
   }
 
   /** The entries, or null when the tier failed. */

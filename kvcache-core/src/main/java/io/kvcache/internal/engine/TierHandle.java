@@ -28,6 +28,7 @@ import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
+import java.util.function.Supplier;
 
 /**
  * A tier behind fences, one for all calls, which failing reads raise, and one for writes: a disk that is full, or was
@@ -57,6 +58,8 @@ final class TierHandle {
   private final Map<Object, Long> reads = new ConcurrentHashMap<>();
   /** Shared by those that claim what is free, held by one that claims what it has just freed. */
   private final ReadWriteLock claiming = new ReentrantReadWriteLock();
+  /** Shared by those that store, until the tree knows what; held by one that writes notes of what the tree knows. */
+  private final ReadWriteLock storing = new ReentrantReadWriteLock();
   /** Fences that are up. */
   private final AtomicInteger up = new AtomicInteger();
   private final Fence fence;
@@ -298,11 +301,38 @@ final class TierHandle {
     }
   }
 
-  void flush(Map<EntryId, byte[]> notes) throws IOException {
+  /** Runs what commits entries here and makes them known to the tree. No notes are written meanwhile. */
+  <T> T storing(Supplier<T> commitAndPublish) {
+    storing.readLock().lock();
     try {
-      if (!notes.isEmpty()) {
-        tier.annotate(notes);
+      return commitAndPublish.get();
+    } finally {
+      storing.readLock().unlock();
+    }
+  }
+
+  /**
+   * Writes the notes of what the tree has here. Nothing is stored from when they are asked for until they are written,
+   * else one could become that of the entry that took the place of the one it is about, which nobody could read then.
+   */
+  void annotate(Supplier<Map<EntryId, byte[]>> notes) throws IOException {
+    storing.writeLock().lock();
+    try {
+      Map<EntryId, byte[]> fresh = notes.get();
+      if (!fresh.isEmpty()) {
+        tier.annotate(fresh);
+        writeFence.succeeded();
       }
+    } catch (IOException | RuntimeException e) {
+      failed(writeFence, e);
+      throw new IOException("tier " + name() + " cannot be flushed", e);
+    } finally {
+      storing.writeLock().unlock();
+    }
+  }
+
+  void flush() throws IOException {
+    try {
       tier.flush();
       writeFence.succeeded();
     } catch (IOException | RuntimeException e) {

@@ -84,8 +84,10 @@ final class Transcoder {
   /** Makes the copy and records it; false when it could not be. */
   boolean run() {
     try {
-      Stored copy = make();
-      return copy != null && shared.inventory.place(chunk.position(), copy, charge);
+      return tier.storing(() -> {
+        Stored copy = make();
+        return copy != null && shared.inventory.place(chunk.position(), copy, charge);
+      });
     } finally {
       if (charge != null) {
         charge.release();

@@ -1,4 +1,4 @@
-package io.kvcache.simulation;
+package io.kvcache.testkit;
 
 import io.kvcache.ChunkKey;
 import io.kvcache.Encoding;
@@ -21,7 +21,7 @@ import java.util.TreeMap;
  * Does whatever a policy may do, for no reason: moves up and down and encodes anew, in place as well, keeping the
  * source or not. What the engine promises, it promises under any policy.
  */
-final class RandomPolicy implements PlacementPolicy {
+public final class RandomPolicy implements PlacementPolicy {
   private final List<Encoding> encodings;
   private final List<Encoding> candidates;
   private final boolean drops;
@@ -37,7 +37,7 @@ final class RandomPolicy implements PlacementPolicy {
    * @param encodings to choose from
    * @param drops whether it drops anything
    */
-  RandomPolicy(List<Encoding> encodings, boolean drops, SplittableRandom random) {
+  public RandomPolicy(List<Encoding> encodings, boolean drops, SplittableRandom random) {
     this.encodings = encodings;
     this.drops = drops;
     this.random = random;
@@ -48,7 +48,7 @@ final class RandomPolicy implements PlacementPolicy {
   }
 
   /** From now on only does what frees room. */
-  void calm() {
+  public void calm() {
     calm = true;
   }
 
@@ -68,7 +68,7 @@ final class RandomPolicy implements PlacementPolicy {
   }
 
   private Encoding anyEncoding() {
-    return Workload.anyOf(encodings, random);
+    return encodings.get(random.nextInt(encodings.size()));
   }
 
   @Override
