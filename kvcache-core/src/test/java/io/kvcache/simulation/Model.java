@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
 
 /**
  * What may be found, and where nothing is ever evicted what must be: "may miss, never wrong, never
@@ -25,8 +26,8 @@ final class Model {
   private final Map<ChunkKey, Long> mustExist = new HashMap<>();
   /** When what is there of a chunk expires at the earliest. */
   private final Map<ChunkKey, Long> soonest = new HashMap<>();
-  /** When the first that was ever stored of a chunk expired. */
-  private final Map<ChunkKey, Long> first = new HashMap<>();
+  /** When each that was ever stored of a chunk expires: whatever is there is one of them. */
+  private final Map<ChunkKey, TreeSet<Long>> ever = new HashMap<>();
 
   Model(Workload workload) {
     this.workload = workload;
@@ -41,16 +42,22 @@ final class Model {
   void committed(List<ChunkKey> keys, long expiry, long reserved) {
     for (ChunkKey key : keys) {
       mayExist.merge(key, expiry, Math::max);
-      first.merge(key, expiry, Math::min);
-      soonest.merge(key, expiry, (known, now) -> known > reserved ? Math.min(known, now) : now);
+      Long known = stored(key, expiry).higher(reserved);
+      soonest.put(key, known == null ? expiry : Math.min(known, expiry));
       mustExist.put(key, soonest.get(key));
     }
+  }
+
+  private TreeSet<Long> stored(ChunkKey key, long expiry) {
+    TreeSet<Long> all = ever.computeIfAbsent(key, chunk -> new TreeSet<>());
+    all.add(expiry);
+    return all;
   }
 
   void commitFailed(List<ChunkKey> keys, long expiry) {
     keys.forEach(key -> {
       mayReturn.merge(key, expiry, Math::max);
-      first.merge(key, expiry, Math::min);
+      stored(key, expiry);
     });
   }
 
@@ -59,7 +66,7 @@ final class Model {
     for (Prompt prompt : workload.prompts()) {
       boolean over = false;
       for (ChunkKey key : prompt.keys()) {
-        over |= mustExist.getOrDefault(key, NEVER) <= now;
+        over |= soonest.getOrDefault(key, NEVER) <= now;
         if (over) {
           mustExist.remove(key);
         }
@@ -102,12 +109,14 @@ final class Model {
   /**
    * The cache was closed or lost power, and opened again.
    *
-   * @param kept what must have survived
+   * @param kept what must have survived, unless it has expired: which of those that were stored it is nobody knows
    */
-  void restarted(Set<ChunkKey> kept) {
+  void restarted(Set<ChunkKey> kept, long now) {
     mayReturn.forEach((key, expiry) -> mayExist.merge(key, expiry, Math::max));
     mayReturn.clear();
-    mustExist.keySet().retainAll(kept);
+    mustExist.keySet().removeIf(key -> !kept.contains(key) || !neverExpired(key, now));
+    mustExist.replaceAll((key, expiry) -> ever.get(key).first());
+    soonest.putAll(mustExist);
   }
 
   boolean mayExist(ChunkKey key) {
@@ -121,7 +130,7 @@ final class Model {
 
   /** Whether nothing that was ever stored of a chunk has expired. */
   boolean neverExpired(ChunkKey key, long now) {
-    return first.getOrDefault(key, NEVER) > now;
+    return !ever.containsKey(key) || ever.get(key).first() > now;
   }
 
   /** Leading chunks of a prompt that must be found where nothing is evicted and nothing fails. */

@@ -424,7 +424,7 @@ final class Simulation {
   /** After a restart, everything that a flush promised and the cache left alone since is found. */
   private void reopened() {
     Set<ChunkKey> promised = media.promised().stream().map(EntryId::key).collect(Collectors.toSet());
-    model.restarted(promised);
+    model.restarted(promised, wallMillis());
     media.setFaults(false);
     if (setup.crashing() && random.nextInt(8) == 0) {
       media.power().failAfter(random.nextInt(20), random);
