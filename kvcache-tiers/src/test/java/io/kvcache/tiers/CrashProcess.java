@@ -31,11 +31,13 @@ final class CrashProcess implements AutoCloseable {
     return true;
   }
 
-  /** Kills it with SIGKILL and listens to what it had said. */
+  /** Kills it with SIGKILL, listens to what it had said, and waits until nothing of it is left. */
   void kill(CrashLedger ledger) throws IOException, InterruptedException {
-    process.descendants().forEach(ProcessHandle::destroyForcibly); // where the JVM runs under another command
+    List<ProcessHandle> under = process.descendants().toList(); // where the JVM runs under another command
+    under.forEach(ProcessHandle::destroyForcibly);
     process.toHandle().destroyForcibly(); // Process.destroyForcibly would drop what is still in the pipe
     end(ledger);
+    under.forEach(each -> each.onExit().join());
   }
 
   /** Waits for its end, listening. */
