@@ -48,8 +48,8 @@ final class LogScan {
 
   /**
    * Checks the logs of a database and cuts off what a crash left of a last record, or a failed sync of any behind what
-   * is promised. A directory that has neither logs nor tables, nor says which manifest is current, was being made into a
-   * database when a crash came: it is none yet.
+   * is promised. A directory that has neither logs nor tables, nor says which manifest is current, was being made into
+   * a database when a crash came: it is none yet.
    *
    * @throws DamagedIndexException when anything is damaged or missing
    */
