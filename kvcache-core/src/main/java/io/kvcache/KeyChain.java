@@ -117,6 +117,12 @@ public final class KeyChain {
     return landmarks;
   }
 
+  /** Whether all keys known here are known to another chain as well. */
+  public boolean within(KeyChain other) {
+    int known = computed;
+    return known == 0 || (known <= other.computed && keys[known - 1].equals(other.keys[known - 1]));
+  }
+
   private static boolean isLandmark(int count) {
     return Integer.bitCount(count) == 1 && Integer.numberOfTrailingZeros(count) % LANDMARK_SHIFT == 0;
   }

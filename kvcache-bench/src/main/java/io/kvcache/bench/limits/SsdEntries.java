@@ -35,7 +35,8 @@ final class SsdEntries implements AutoCloseable {
   SsdEntries(Path directory, long capacityBytes, int parts, long partBytes) throws IOException {
     this.parts = parts;
     this.partBytes = partBytes;
-    tier = SsdTier.builder(directory, capacityBytes).freeSpaceFloorBytes(0).open();
+    tier = SsdTier.builder(directory, capacityBytes).freeSpaceFloorBytes(0)
+        .stagingBytes((MOST_DEPTH + 1) * (entryBytes() + (1 << 20))).open();
     noise = arena.allocate(parts * partBytes, 4096);
     Data.fill(noise);
     for (int target = 0; target < MOST_DEPTH; target++) {

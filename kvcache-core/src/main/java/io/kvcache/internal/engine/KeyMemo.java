@@ -5,6 +5,7 @@ import io.kvcache.KeyChain;
 import io.kvcache.Tokens;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -35,22 +36,28 @@ final class KeyMemo {
     return found;
   }
 
-  /** Remembers a chain; of those with the same landmark the last one. */
+  /** Remembers a chain, in place of one that it goes on from; not where one is remembered that knows as much. */
   synchronized void remember(KeyChain chain, Tokens prompt) {
+    List<ChunkKey> landmarks = chain.landmarks();
+    KeyChain alike = landmarks.isEmpty() ? null : byLandmark.get(landmarks.getLast());
+    if (landmarks.isEmpty() || (alike != null && chain.within(alike))) {
+      return;
+    }
+    if (alike != null && alike.within(chain)) {
+      forget(alike);
+    }
     long taken = (long) prompt.length() * Integer.BYTES + (long) chain.chunks() * KEY_BYTES;
-    if (bytes.putIfAbsent(chain, taken) == null) {
-      sum += taken;
+    Long before = bytes.put(chain, taken);
+    sum += taken - (before == null ? 0 : before);
+    landmarks.forEach(landmark -> byLandmark.put(landmark, chain));
+    while (sum > MOST_BYTES) {
+      forget(bytes.firstEntry().getKey());
     }
-    for (ChunkKey landmark : chain.landmarks()) {
-      byLandmark.put(landmark, chain);
-    }
-    var eldest = bytes.entrySet().iterator();
-    while (sum > MOST_BYTES && eldest.hasNext()) {
-      var each = eldest.next();
-      eldest.remove();
-      sum -= each.getValue();
-      each.getKey().landmarks().forEach(landmark -> byLandmark.remove(landmark, each.getKey()));
-    }
+  }
+
+  private void forget(KeyChain chain) {
+    sum -= bytes.remove(chain);
+    chain.landmarks().forEach(landmark -> byLandmark.remove(landmark, chain));
   }
 
   /** Bytes that the chains remembered take, about. */

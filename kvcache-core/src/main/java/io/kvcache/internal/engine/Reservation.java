@@ -23,9 +23,12 @@ import io.kvcache.spi.Placement;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.BitSet;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Objects;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Supplier;
 import java.util.stream.LongStream;
 
 /** Claimed chunks of one prompt, being written. */
@@ -284,8 +287,7 @@ final class Reservation implements KvReservation {
     }
     boolean published = false;
     try {
-      List<Stored> stored =
-          Tasks.onTier(shared.runtime, tier, () -> tier.storing(this::commitEntriesAndPublish));
+      List<Stored> stored = tier.storing(this::commitEntriesAndPublish);
       published = stored != null;
       if (published) {
         told(stored);
@@ -316,19 +318,23 @@ final class Reservation implements KvReservation {
 
   /** The entries, or null when the tier failed. */
   private List<Stored> commitEntries() {
-    List<Stored> stored = new ArrayList<>();
+    AtomicBoolean failed = new AtomicBoolean();
+    List<Supplier<Stored>> steps = new ArrayList<>();
     for (int index = 0; index < writers.size(); index++) {
       FrameWriter writer = writers.get(index);
-      Stored entry = null;
+      int chunk = claim.first() + index;
+      long generation = generations.get(index);
       if (writer != null) {
-        entry = commitEntry(writer, claim.first() + index, generations.get(index));
-        if (entry == null) {
-          return null;
-        }
+        steps.add(() -> {
+          Stored entry = failed.get() ? null : commitEntry(writer, chunk, generation);
+          failed.compareAndSet(false, entry == null);
+          return entry;
+        });
       }
-      stored.add(entry);
     }
-    return stored;
+    Iterator<Stored> committed = Tasks.allOnTier(shared.runtime, tier, steps).iterator();
+    return failed.get() ? null
+        : writers.stream().map(writer -> writer == null ? null : committed.next()).toList();
   }
 
   private Stored commitEntry(FrameWriter writer, int chunk, long generation) {

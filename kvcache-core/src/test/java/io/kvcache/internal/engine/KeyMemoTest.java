@@ -60,4 +60,21 @@ class KeyMemoTest {
     KeyChain chain = computed(memo, prompt(1));
     IntStream.range(0, plain.chunks()).forEach(chunk -> assertEquals(plain.key(chunk), chain.key(chunk)));
   }
+
+  /** Goal: a prompt looked up again and again, and one that grows, take the place of one. */
+  @Test
+  void holdsAPromptOnce() {
+    KeyMemo memo = new KeyMemo();
+    computed(memo, prompt(1));
+    long once = memo.bytes();
+    for (int again = 0; again < 10; again++) {
+      computed(memo, prompt(1));
+      computed(memo, Tokens.of(Arrays.copyOf(prompt(1).ids(), 1 << 16)));
+    }
+    assertEquals(once, memo.bytes());
+    int[] longer = Arrays.copyOf(prompt(1).ids(), (1 << 17) + CHUNK_TOKENS);
+    computed(memo, Tokens.of(longer));
+    assertEquals(once + CHUNK_TOKENS * 4 + 56, memo.bytes());
+    assertTrue(known(memo, 1) > 1);
+  }
 }
