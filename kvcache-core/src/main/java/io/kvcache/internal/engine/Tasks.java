@@ -26,8 +26,8 @@ final class Tasks {
   }
 
   /**
-   * Runs all of {@code steps}, here when the tier is memory, else a few at a time on I/O threads while the caller parks:
-   * while one waits for the medium to sync, another writes. The results are in the steps' order.
+   * Runs all of {@code steps}, here when the tier is memory, else a few at a time on I/O threads while the caller
+   * parks: while one waits for the medium to sync, another writes. The results are in the steps' order.
    */
   static <T> List<T> allOnTier(CacheRuntime runtime, TierHandle tier, List<Supplier<T>> steps) {
     if (tier.addressable() || steps.size() == 1) {
