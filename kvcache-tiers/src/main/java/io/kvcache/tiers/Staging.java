@@ -6,7 +6,7 @@ import java.util.Optional;
 
 /**
  * A bounded pool of page-aligned memory in which entries wait to be written. Reserved as a whole at the first use,
- * because allocating clears it. Thread-safe.
+ * because allocating may clear it. Thread-safe.
  */
 final class Staging implements AutoCloseable {
   private final long bytes;
@@ -30,7 +30,7 @@ final class Staging implements AutoCloseable {
   synchronized Optional<MemorySegment[]> take(long[] partBytes) {
     if (memory == null) {
       try {
-        memory = arena.allocate(bytes, Pages.BYTES);
+        memory = LargePages.allocate(arena, bytes);
       } catch (OutOfMemoryError e) {
         return Optional.empty();
       }
