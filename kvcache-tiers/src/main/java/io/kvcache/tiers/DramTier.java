@@ -55,7 +55,7 @@ public final class DramTier implements Tier {
   /** What freed memory is overwritten with when assertions are on. */
   static final byte POISON = (byte) 0xdb;
 
-  private static final int INDEX_SHARE = Slabs.PAGE_BYTES / DramIndex.ENTRY_BYTES; // an entry has a page at least
+  private static final int INDEX_SHARE = Pages.BYTES / DramIndex.ENTRY_BYTES; // an entry has a page at least
   private static final long LEAST_INDEX_BYTES = 4 << 10;
 
   private static final long LONGEST_CLOSE_NANOS = 5_000_000_000L;
@@ -183,7 +183,7 @@ public final class DramTier implements Tier {
   public void inventory(Consumer<TierEntry> consumer) {
     requireOpen();
     index.forEach(record -> new TierEntry(DramRecord.id(record), DramRecord.note(record),
-        pages(DramRecord.runs(record)) * Slabs.PAGE_BYTES), consumer);
+        pages(DramRecord.runs(record)) * Pages.BYTES), consumer);
   }
 
   /** Does nothing: nothing here survives a restart. */
@@ -255,9 +255,9 @@ public final class DramTier implements Tier {
 
   /** The record that begins on a page. */
   private MemorySegment record(int page) {
-    MemorySegment record = pages.memory(page, 0, Slabs.PAGE_BYTES);
+    MemorySegment record = pages.memory(page, 0, Pages.BYTES);
     long bytes = DramRecord.bytes(DramRecord.parts(record));
-    return bytes <= Slabs.PAGE_BYTES ? record : pages.memory(page, 0, bytes);
+    return bytes <= Pages.BYTES ? record : pages.memory(page, 0, bytes);
   }
 
   private MemorySegment part(MemorySegment record, int part) {
@@ -281,7 +281,7 @@ public final class DramTier implements Tier {
   private void free(int[] runs) {
     for (int run : runs) {
       if (ASSERTING && arena.scope().isAlive()) {
-        pages.memory(run, 0, (long) pages.pages(run) * Slabs.PAGE_BYTES).fill(POISON);
+        pages.memory(run, 0, (long) pages.pages(run) * Pages.BYTES).fill(POISON);
       }
       pages.free(run);
     }

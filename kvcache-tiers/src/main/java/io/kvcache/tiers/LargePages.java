@@ -38,7 +38,8 @@ final class LargePages {
   }
 
   /**
-   * So many bytes, page-aligned, that the arena frees. Large pages are cleared as they are first touched.
+   * So many bytes, page-aligned, that the arena frees; nobody may close it meanwhile. Large pages are cleared as they
+   * are first touched.
    *
    * @throws OutOfMemoryError when there are none
    */
@@ -51,6 +52,9 @@ final class LargePages {
   @SuppressWarnings("restricted") // asked for only where it is enabled
   private MemorySegment mapped(Arena arena, long bytes) {
     long whole = bytes + BYTES;
+    if (!arena.scope().isAlive()) {
+      throw new IllegalStateException("the arena is closed"); // or nothing would ever give the memory back
+    }
     try {
       long start = (long) map.invokeExact(0L, whole, READ_AND_WRITE, PRIVATE_ANONYMOUS, -1, 0L);
       if (start == FAILED) {

@@ -60,7 +60,7 @@ final class Packing {
   long pages() {
     long pages = 0;
     for (long bytes : runBytes) {
-      pages += Slabs.pagesFor(bytes);
+      pages += Pages.holding(bytes);
     }
     return pages;
   }

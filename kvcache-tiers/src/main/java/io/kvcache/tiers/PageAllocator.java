@@ -55,7 +55,7 @@ final class PageAllocator {
    * @throws IllegalStateException when the arena is closed
    */
   int allocate(long bytes) {
-    long pages = Slabs.pagesFor(bytes);
+    long pages = Pages.holding(bytes);
     if (pages > Math.min(limitPages, MOST_PAGES)) {
       return Slabs.NONE;
     }
@@ -84,7 +84,7 @@ final class PageAllocator {
   /** Gives back the pages of a taken run that so many bytes do not need. */
   synchronized void shrink(int run, long bytes) {
     int pages = requireTaken(run);
-    int kept = (int) Slabs.pagesFor(bytes);
+    int kept = (int) Pages.holding(bytes);
     if (kept < pages) {
       mark(run, kept, 0);
       mark(run + kept, pages - kept, 0);

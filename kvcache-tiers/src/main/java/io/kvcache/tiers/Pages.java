@@ -1,6 +1,6 @@
 package io.kvcache.tiers;
 
-/** The unit in which extent files and staging memory are handed out. */
+/** The unit in which memory and extent files are handed out. */
 final class Pages {
   /** Bytes of a page: what direct I/O must be aligned to. */
   static final int BYTES = 4096;

@@ -6,18 +6,16 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 
 /**
- * Pages of {@value #PAGE_BYTES} bytes in slabs of one arena, numbered, and three words about each: what the
+ * {@link Pages} in slabs of one arena, numbered, and three words about each: what the
  * {@link PageAllocator} knows of a page lies in the slab behind its pages, so that it counts as what it takes and is
  * nothing to the garbage collector. Words are guarded by the allocator's lock.
  */
 final class Slabs {
-  /** Bytes of a page, and the alignment of every run. */
-  static final int PAGE_BYTES = 4096;
   /** Stands for no page. */
   static final int NONE = -1;
 
   /** Bytes that a page takes with the words about it. */
-  static final int TAKEN_BYTES = PAGE_BYTES + 3 * Integer.BYTES;
+  static final int TAKEN_BYTES = Pages.BYTES + 3 * Integer.BYTES;
   /** Usual pages of a slab: reserving 64 MiB takes some 30 ms, and a part of 8 MiB wastes an eighth at most. */
   static final int USUAL_PAGES = 1 << 14;
 
@@ -36,11 +34,6 @@ final class Slabs {
     this.arena = arena;
   }
 
-  /** Pages that hold so many bytes. */
-  static long pagesFor(long bytes) {
-    return bytes / PAGE_BYTES + (bytes % PAGE_BYTES == 0 ? 0 : 1);
-  }
-
   /**
    * Reserves a slab of so many pages, all zero, and returns the first one; {@link #NONE} when the system has less
    * memory than it was thought to have, or there are no numbers left. Called by one thread at a time.
@@ -53,7 +46,7 @@ final class Slabs {
     }
     Slab slab;
     try {
-      slab = new Slab(arena.allocate((long) pages * TAKEN_BYTES, PAGE_BYTES), known.length << NUMBERS_SHIFT,
+      slab = new Slab(arena.allocate((long) pages * TAKEN_BYTES, Pages.BYTES), known.length << NUMBERS_SHIFT,
           pages);
     } catch (OutOfMemoryError refused) {
       return NONE;
@@ -67,7 +60,7 @@ final class Slabs {
   /** So many bytes of neighbouring pages, from an offset in the first one. */
   MemorySegment memory(int page, long from, long bytes) {
     Slab slab = of(page);
-    return slab.memory.asSlice((long) (page - slab.firstPage) * PAGE_BYTES + from, bytes);
+    return slab.memory.asSlice((long) (page - slab.firstPage) * Pages.BYTES + from, bytes);
   }
 
   /** Whether a page is the first of its slab. */
@@ -118,7 +111,7 @@ final class Slabs {
   }
 
   private static long offset(Slab slab, int page, int which) {
-    return (long) slab.pages * PAGE_BYTES + ((page - slab.firstPage) * 3L + which) * Integer.BYTES;
+    return (long) slab.pages * Pages.BYTES + ((page - slab.firstPage) * 3L + which) * Integer.BYTES;
   }
 
   private Slab of(int page) {

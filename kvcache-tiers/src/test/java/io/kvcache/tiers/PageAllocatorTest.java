@@ -77,7 +77,7 @@ class PageAllocatorTest {
   }
 
   private static long bytes(PageAllocator pages, int run) {
-    return (long) pages.pages(run) * Slabs.PAGE_BYTES;
+    return (long) pages.pages(run) * Pages.BYTES;
   }
 
   private static long takenBytes(PageAllocator pages, int run) {
@@ -86,7 +86,7 @@ class PageAllocatorTest {
 
   private static void assertDisjoint(TreeMap<Long, Long> intervals, PageAllocator pages, int run, String at) {
     long start = address(pages, run);
-    assertEquals(0, start % Slabs.PAGE_BYTES, at);
+    assertEquals(0, start % Pages.BYTES, at);
     var below = intervals.floorEntry(start);
     var above = intervals.ceilingEntry(start);
     assertTrue(below == null || below.getValue() <= start, at + ": overlaps the run before");
@@ -119,7 +119,7 @@ class PageAllocatorTest {
       assertEquals(1 << 14, pages.reservedBytes() / Slabs.TAKEN_BYTES);
       assertNotEquals(Slabs.NONE, pages.allocate(64 * MIB - 4096));
       long left = pages.limitPages() - (1 << 14);
-      assertNotEquals(Slabs.NONE, pages.allocate(left * Slabs.PAGE_BYTES));
+      assertNotEquals(Slabs.NONE, pages.allocate(left * Pages.BYTES));
       assertEquals(100 * MIB / Slabs.TAKEN_BYTES, pages.reservedBytes() / Slabs.TAKEN_BYTES);
       assertEquals(Slabs.NONE, pages.allocate(1));
     }
