@@ -1,5 +1,6 @@
 package io.kvcache.tiers;
 
+import io.kvcache.internal.memory.LargePages;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -46,7 +47,7 @@ final class Slabs {
     }
     Slab slab;
     try {
-      slab = new Slab(arena.allocate((long) pages * TAKEN_BYTES, Pages.BYTES), known.length << NUMBERS_SHIFT,
+      slab = new Slab(LargePages.allocate(arena, (long) pages * TAKEN_BYTES), known.length << NUMBERS_SHIFT,
           pages);
     } catch (OutOfMemoryError refused) {
       return NONE;

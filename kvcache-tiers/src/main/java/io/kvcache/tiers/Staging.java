@@ -1,5 +1,6 @@
 package io.kvcache.tiers;
 
+import io.kvcache.internal.memory.LargePages;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;

@@ -1,6 +1,7 @@
 package io.kvcache.bench.limits;
 
 import io.kvcache.ChunkKey;
+import io.kvcache.internal.memory.LargePages;
 import io.kvcache.spi.Deadline;
 import io.kvcache.spi.EntryId;
 import io.kvcache.spi.ReadResult;
@@ -39,8 +40,9 @@ final class SsdEntries implements AutoCloseable {
         .stagingBytes((MOST_DEPTH + 1) * (entryBytes() + (1 << 20))).open();
     noise = arena.allocate(parts * partBytes, 4096);
     Data.fill(noise);
+    MemorySegment read = LargePages.allocate(arena, MOST_DEPTH * partBytes); // as buffers of a cache are
     for (int target = 0; target < MOST_DEPTH; target++) {
-      targets.add(arena.allocate(partBytes, 4096));
+      targets.add(read.asSlice(target * partBytes, partBytes));
     }
   }
 

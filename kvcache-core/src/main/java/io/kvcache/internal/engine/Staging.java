@@ -1,5 +1,6 @@
 package io.kvcache.internal.engine;
 
+import io.kvcache.internal.memory.LargePages;
 import io.kvcache.spi.Deadline;
 import io.kvcache.spi.Tier;
 import java.lang.foreign.Arena;
@@ -16,6 +17,7 @@ import java.util.concurrent.locks.ReentrantLock;
  */
 final class Staging {
   private static final int LEAST_BUFFERS = 4;
+  private static final long BATCH_BYTES = 8 << 20;
   /** The part being copied, and the half being encoded anew. */
   private static final int MOVER_BUFFERS = 2;
 
@@ -76,8 +78,7 @@ final class Staging {
         return null;
       }
       if (free.isEmpty()) {
-        free.push(arena.allocate(bufferBytes, Tier.ALIGNMENT));
-        allocated++;
+        allocate();
       }
       taken++;
       return new Buffer(free.pop());
@@ -87,6 +88,16 @@ final class Staging {
     } finally {
       lock.unlock();
     }
+  }
+
+  /** Several at once, where they are small: a large page holds many. */
+  private void allocate() {
+    int count = Math.clamp(BATCH_BYTES / bufferBytes, 1, mostBuffers - allocated);
+    MemorySegment batch = LargePages.allocate(arena, count * bufferBytes);
+    for (int at = 0; at < count; at++) {
+      free.add(batch.asSlice(at * bufferBytes, bufferBytes));
+    }
+    allocated += count;
   }
 
   /** Buffers taken and not given back. */

@@ -1,10 +1,11 @@
-package io.kvcache.tiers;
+package io.kvcache.internal.memory;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.kvcache.spi.Tier;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -22,12 +23,12 @@ class LargePagesTest {
     try (Arena arena = Arena.ofShared()) {
       memory = LargePages.allocate(arena, BYTES);
       assertEquals(BYTES, memory.byteSize());
-      assertEquals(0, memory.address() % Pages.BYTES);
-      for (long at = 0; at < BYTES; at += Pages.BYTES) {
+      assertEquals(0, memory.address() % Tier.ALIGNMENT);
+      for (long at = 0; at < BYTES; at += Tier.ALIGNMENT) {
         assertEquals(0, memory.get(ValueLayout.JAVA_LONG, at));
         memory.set(ValueLayout.JAVA_LONG, at, at);
       }
-      assertEquals(BYTES - Pages.BYTES, memory.get(ValueLayout.JAVA_LONG, BYTES - Pages.BYTES));
+      assertEquals(BYTES - Tier.ALIGNMENT, memory.get(ValueLayout.JAVA_LONG, BYTES - Tier.ALIGNMENT));
     }
     assertThrows(IllegalStateException.class, () -> memory.get(ValueLayout.JAVA_LONG, 0));
   }
