@@ -20,6 +20,8 @@ import java.util.List;
  * @param openLeases leases not closed yet, now
  * @param openReservations reservations not closed yet, now
  * @param readBuffers buffers taken for reads from tiers that are not addressable, now
+ * @param largePageBytes bytes of memory, of all caches of this process, for which the system was asked for pages of
+ *     2 MiB, now; 0 where it cannot be asked: not Linux, or native access is not enabled
  * @param segments segments of the prefix tree, now
  * @param chunks chunks of the prefix tree, now
  * @param tiers what each tier did, fastest first
@@ -39,6 +41,7 @@ public record CacheStats(
     int openLeases,
     int openReservations,
     int readBuffers,
+    long largePageBytes,
     int segments,
     long chunks,
     List<TierStats> tiers,
@@ -116,7 +119,7 @@ public record CacheStats(
         profiledSegments - earlier.profiledSegments, probeFailures - earlier.probeFailures,
         pluginFailures - earlier.pluginFailures,
         droppedEvents - earlier.droppedEvents,
-        openLeases, openReservations, readBuffers,
+        openLeases, openReservations, readBuffers, largePageBytes,
         segments, chunks,
         tierInterval, loads.stream().map(load -> earlier.subtractedFrom(load)).toList());
   }

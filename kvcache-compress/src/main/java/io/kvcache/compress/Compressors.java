@@ -43,8 +43,13 @@ public final class Compressors {
     return GroupQuantizer.int4(groupSize);
   }
 
-  /** One of each codec, most faithful first. */
+  /** What a cache usually wants, most faithful first. */
   public static List<Compressor> standard() {
+    return List.of(lz4(), int8(), int4());
+  }
+
+  /** Every codec of this module, most faithful first; what works on all of them goes by this list. */
+  public static List<Compressor> all() {
     return List.of(lz4(), int8(), int4());
   }
 }

@@ -10,6 +10,7 @@ import io.kvcache.KvLayout;
 import io.kvcache.KvLease;
 import io.kvcache.LayerSpec;
 import io.kvcache.Namespace;
+import io.kvcache.internal.memory.LargePages;
 import io.kvcache.spi.CacheRuntime;
 import io.kvcache.spi.Deadline;
 import io.kvcache.spi.EntryId;
@@ -107,6 +108,8 @@ class ReadBufferTest {
         assertEquals(CHUNKS, reads.get("part 1").get());
         assertEquals(layer == 2, cache.stats().readBuffers() == 4, "after layer " + layer);
       }
+      long inLargePages = cache.stats().largePageBytes();
+      assertTrue(!LargePages.asked() || inLargePages >= 4 << 20, inLargePages + " bytes");
       LeakCheck.await("not read ahead", () -> reads.containsKey("part 2") && reads.get("part 2").get() == 4);
       assertEquals(prompt.length(), lease.read(3, rows, MemorySegment.NULL));
     }

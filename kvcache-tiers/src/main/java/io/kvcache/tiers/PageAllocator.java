@@ -10,9 +10,9 @@ import java.lang.foreign.MemorySegment;
  * <p>The tag of a run's first and last page says how long it is and whether it is free (Knuth's boundary tags); of
  * pages in between it says nothing, or that a run that was joined to the one before began there no more.
  *
- * <p>Slabs are reserved when first needed. {@link Arena#allocate} zeroes them, which takes about 0.4 ms a MiB
- * once; mapping a file in shared memory returns at once but pays as much on first touch, is bounded by a file
- * system's limit that ends the process when passed, and needs a file system that may not be there.
+ * <p>Slabs are reserved when first needed, which takes no time where large pages can be asked for; their pages are
+ * cleared at first touch. Elsewhere {@link Arena#allocate} zeroes them, about 0.4 ms a MiB. A mapped file in shared
+ * memory is bounded by a file system's limit that ends the process when passed, and may not be there.
  *
  * <p>Threads: all methods may be called concurrently. Reserving a slab blocks only those who need it.
  */

@@ -17,7 +17,10 @@ final class Slabs {
 
   /** Bytes that a page takes with the words about it. */
   static final int TAKEN_BYTES = Pages.BYTES + 3 * Integer.BYTES;
-  /** Usual pages of a slab: reserving 64 MiB takes some 30 ms, and a part of 8 MiB wastes an eighth at most. */
+  /**
+   * Usual pages of a slab: reserving 64 MiB takes some 30 ms where it has to be cleared at once, and a part of 8 MiB
+   * wastes an eighth at most.
+   */
   static final int USUAL_PAGES = 1 << 14;
 
   private static final int NUMBERS_SHIFT = Integer.numberOfTrailingZeros(USUAL_PAGES);

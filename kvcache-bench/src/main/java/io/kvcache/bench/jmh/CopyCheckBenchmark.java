@@ -33,8 +33,9 @@ import org.openjdk.jmh.annotations.Warmup;
 public class CopyCheckBenchmark {
   private static final int TURNS = 8;
   private static final int BYTES = 64 << 20;
+  private static final int PAGE = 4096;
 
-  @Param({"32", "64", "256", "512"})
+  @Param({"32", "64", "256", "512", "2048"})
   int blockKiB;
 
   private final Arena arena = Arena.ofShared();
@@ -77,6 +78,47 @@ public class CopyCheckBenchmark {
   @Benchmark
   public long copyInBlocks() {
     return run(true, false);
+  }
+
+  /** As {@link #copyThenCheck}, but a word of every page of the next block is read first. */
+  @Benchmark
+  public long touchAhead() {
+    turn = (turn + 1) % TURNS;
+    MemorySegment source = sources[turn];
+    MemorySegment target = targets[turn];
+    ByteBuffer checked = target.asByteBuffer();
+    int block = blockKiB << 10;
+    CRC32C crc = new CRC32C();
+    long touched = 0;
+    for (int at = 0; at < BYTES; at += block) {
+      for (int page = at + block; page < Math.min(BYTES, at + 2 * block); page += PAGE) {
+        touched += source.get(ValueLayout.JAVA_LONG, page);
+      }
+      MemorySegment.copy(source, at, target, at, block);
+      crc.update(checked.limit(at + block).position(at));
+    }
+    return crc.getValue() + touched;
+  }
+
+  /** As {@link #copyThenCheck}, but blocks of the two halves take turns. */
+  @Benchmark
+  public long twoStreams() {
+    turn = (turn + 1) % TURNS;
+    MemorySegment source = sources[turn];
+    MemorySegment target = targets[turn];
+    ByteBuffer checked = target.asByteBuffer();
+    int block = blockKiB << 10;
+    CRC32C[] halves = {new CRC32C(), new CRC32C()};
+    for (int at = 0; at < BYTES / 2; at += block) {
+      for (int half = 0; half < halves.length; half++) {
+        MemorySegment.copy(source, at + half * (BYTES / 2), target, at + half * (BYTES / 2), block);
+      }
+      for (int half = 0; half < halves.length; half++) {
+        int from = at + half * (BYTES / 2);
+        halves[half].update(checked.limit(from + block).position(from));
+      }
+    }
+    return halves[0].getValue() + halves[1].getValue();
   }
 
   private long run(boolean copyFirst, boolean check) {

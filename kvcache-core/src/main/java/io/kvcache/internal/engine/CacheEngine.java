@@ -24,6 +24,7 @@ import io.kvcache.internal.engine.Inventory.Lookup;
 import io.kvcache.internal.engine.Recovery.Recovered;
 import io.kvcache.internal.engine.Removals.Removed;
 import io.kvcache.internal.frame.EntryNote;
+import io.kvcache.internal.memory.LargePages;
 import io.kvcache.internal.tree.Stored;
 import io.kvcache.spi.Deadline;
 import io.kvcache.spi.EntryId;
@@ -395,6 +396,7 @@ public final class CacheEngine implements KvCache {
         counters.probeFailures.sum(), counters.pluginFailures.sum(), events.dropped(),
         counters.openLeases.get(),
         counters.openReservations.get(), shared.staging.taken() + shared.moverStaging.taken(),
+        LargePages.bytes(),
         shared.inventory.insights().segments(),
         shared.inventory.insights().chunks(),
         shared.tiers.stream().map(TierHandle::stats).toList(),
