@@ -30,6 +30,7 @@ final class SsdFullTest {
   private static final long DISK = 64 << 20;
   private static final long CAPACITY = 48 << 20;
   private static final int ENTRIES = 12;
+  private static final int MOST_CALLS = 5_000;
   private static final long LONGEST_REFUSAL_NANOS = 100_000_000L;
   private static final long HEALED_WITHIN_NANOS = 10_000_000_000L;
   private static final long[] LARGE = {700, 150_000};
@@ -96,6 +97,38 @@ final class SsdFullTest {
         assertNull(history.anyProblem(tier, target));
       }
       checkReopened(disk, history, parts);
+    }
+  }
+
+  /** Goal: a disk that has space but lets nobody create a file is as a full one. */
+  @Test
+  void indexCannotCreateFiles() throws IOException {
+    try (FullDisk disk = FullDisk.mount(scratch.resolve("disk"), DISK)) {
+      History history = new History(ENTRIES, SMALL);
+      try (SsdTier tier = open(disk.directory(), 0); Arena arena = Arena.ofConfined()) {
+        MemorySegment target = Entries.target(arena, SMALL[1]);
+        int stored = 0;
+        int refused = 0;
+        for (int call = 0; call < MOST_CALLS && refused < 50; call++) {
+          disk.fillWithFiles(); // again, as the index deletes some of its own
+          boolean done = history.store(tier, call % ENTRIES);
+          stored += done ? 1 : 0;
+          refused += done ? 0 : 1;
+          assertNull(history.problem(tier, call % ENTRIES, 1, target));
+        }
+        assertTrue(refused > 0, "stored all of " + stored);
+        assertNull(history.anyProblem(tier, target));
+        disk.drain();
+        long drained = System.nanoTime();
+        LeakCheck.await("not healed", () -> history.store(tier, 1));
+        assertTrue(System.nanoTime() - drained < HEALED_WITHIN_NANOS,
+            "took " + (System.nanoTime() - drained));
+        System.out.printf(
+            "no files: stored %d, then %d not; stored %d ms after there were, healed %d times%n",
+            stored, refused, (System.nanoTime() - drained) / 1_000_000, tier.stats().healed());
+        assertNull(history.anyProblem(tier, target));
+      }
+      checkReopened(disk, history, SMALL);
     }
   }
 
