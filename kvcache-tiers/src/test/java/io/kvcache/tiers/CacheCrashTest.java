@@ -3,6 +3,8 @@ package io.kvcache.tiers;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.kvcache.spi.TierWrite;
+import io.kvcache.testkit.Payloads;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -71,6 +73,26 @@ final class CacheCrashTest {
     String problems = String.join("\n", run(8, flaw));
     assertTrue(Pattern.compile(complaint).matcher(problems).find(),
         "seed=" + SEED + ": not noticed: " + problems);
+  }
+
+  /** Goal: what a kill leaves of a measurement, and the cache that checks removes, counts as nobody's loss. */
+  @Test
+  void remainsOfAMeasurementAreNoLoss() throws Exception {
+    CrashLedger ledger = new CrashLedger(new CrashWorkload(0));
+    CrashOptions options = CrashOptions.random(scratch.resolve("store"), 0, 1, random);
+    String id = CrashReport.idName(Payloads.entry(0));
+    ledger.starts(options);
+    ledger.heard("opened");
+    try (SsdTier tier = options.openSsd(); TierWrite write =
+        tier.create(Payloads.entry(0), new byte[0], new long[] {100}).orElseThrow()) {
+      ledger.heard("putting " + id);
+      write.commit(new long[] {100});
+      ledger.heard("put " + id);
+    }
+    assertEquals(List.of(), CrashCheck.run(options, new CrashWorkload(0), ledger, false).problems());
+    ledger.starts(options);
+    ledger.heard("opened");
+    assertEquals(List.of(), ledger.problems());
   }
 
   /** Kills so many caches, or until something is wrong; returns what. */

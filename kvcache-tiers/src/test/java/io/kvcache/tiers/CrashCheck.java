@@ -35,6 +35,8 @@ final class CrashCheck {
   private final boolean powerCut;
   private final List<String> problems = new ArrayList<>();
   private final Set<String> entries = new HashSet<>();
+  /** What a crash left of a measurement: a cache removes it as it opens. */
+  private final Set<String> measured = new HashSet<>();
   private final Map<ChunkKey, Long> versions = new HashMap<>();
   private final Set<ChunkKey> bad = new HashSet<>();
   private final List<String> damage = new ArrayList<>();
@@ -69,7 +71,7 @@ final class CrashCheck {
     } catch (IOException | RuntimeException e) {
       check.problems.add("cannot be opened and read: " + e);
     }
-    ledger.restarted(check.entries, check.versions);
+    ledger.restarted(check.entries, check.measured, check.versions);
     return new Found(check.problems, check.openNanos, check.versions.size());
   }
 
@@ -89,6 +91,9 @@ final class CrashCheck {
     long[] bytes = {SsdOpening.reserveBytes(options.ssdBytes())};
     tier.inventory(entry -> {
       entries.add(CrashReport.idName(entry.id()));
+      if (entry.note().length == 0) {
+        measured.add(CrashReport.idName(entry.id()));
+      }
       bytes[0] += entry.storedBytes();
     });
     require(bytes[0] == tier.usage().usedBytes(), "space is taken that no entry has: " + tier.usage());

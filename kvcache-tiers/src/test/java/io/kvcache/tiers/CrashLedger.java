@@ -225,13 +225,18 @@ final class CrashLedger {
     return acknowledged;
   }
 
-  /** Goes on from what was found after a crash: exactly that is there now, and durable. */
-  void restarted(Set<String> found, Map<ChunkKey, Long> foundVersions) {
+  /**
+   * Goes on from what was found after a crash: exactly that is there now, and durable, but that some of it may have
+   * been removed after it was found.
+   */
+  void restarted(Set<String> found, Set<String> perhapsRemoved, Map<ChunkKey, Long> foundVersions) {
     present.clear();
     present.addAll(found);
+    present.removeAll(perhapsRemoved);
     durable.clear();
-    durable.addAll(found);
+    durable.addAll(present);
     uncertain.clear();
+    uncertain.addAll(perhapsRemoved);
     syncs.clear();
     flushes.clear();
     stores.clear();
