@@ -1,6 +1,7 @@
 package io.kvcache.compress;
 
 import io.kvcache.spi.Compressor;
+import java.util.ArrayList;
 import java.util.List;
 
 /** The codecs of this module. All are stateless to their callers, thread-safe, and cheap to create. */
@@ -9,7 +10,19 @@ public final class Compressors {
 
   /** Lossless: byte planes, each coded with LZ4 where that pays. Codec 1, for every element type. */
   public static Compressor lz4() {
-    return new BytePlaneLz4();
+    return BytePlanes.lz4();
+  }
+
+  /**
+   * Lossless: as {@link #lz4()}, with Zstandard instead of LZ4: smaller, and slower. Codec 4, for every element
+   * type. There is no Zstandard in Java: what it has stored is a miss where native code cannot be loaded.
+   *
+   * @throws IllegalStateException when this JVM denies native access to Zstandard, or the platform has none;
+   *     {@code --enable-native-access=com.github.luben.zstd_jni} allows it, {@code ALL-UNNAMED} where it is on
+   *     the class path
+   */
+  public static Compressor zstd() {
+    return BytePlanes.zstd();
   }
 
   /** {@link #int8(int)} with groups of 64: 0.53 of the bytes of bf16. */
@@ -48,8 +61,18 @@ public final class Compressors {
     return List.of(lz4(), int8(), int4());
   }
 
-  /** Every codec of this module, most faithful first; what works on all of them goes by this list. */
+  /**
+   * Every codec of this module that this JVM can run, most faithful first; what works on all of them goes by this
+   * list.
+   */
   public static List<Compressor> all() {
-    return List.of(lz4(), int8(), int4());
+    List<Compressor> all = new ArrayList<>();
+    all.add(lz4());
+    if (ZstdCoder.available()) {
+      all.add(zstd());
+    }
+    all.add(int8());
+    all.add(int4());
+    return List.copyOf(all);
   }
 }

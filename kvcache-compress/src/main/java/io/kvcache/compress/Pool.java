@@ -28,12 +28,13 @@ final class Pool<T> {
     return factory.get();
   }
 
-  /** Keeps {@code returned} if a slot is free; drops it otherwise. */
-  void give(T returned) {
+  /** Keeps {@code returned} if a slot is free, and says whether there was one. */
+  boolean give(T returned) {
     for (int i = 0; i < slots.length(); i++) {
       if (slots.getPlain(i) == null && slots.compareAndSet(i, null, returned)) {
-        return;
+        return true;
       }
     }
+    return false;
   }
 }

@@ -87,21 +87,28 @@ class GoldenBytesTest {
   /** Plane 0 raw; plane 1 turned: 32 times 3f, then 32 times c1. */
   @Test
   void turnedPlaneReadsAsVersion1Wrote() throws MalformedDataException {
-    assertReads(KvHalf.KEYS, "0040000000" + "0210000000" + LOW_PLANE + "1f3f01000c1fc101000750c1c1c1c1c1");
+    assertReads(Compressors.lz4(), KvHalf.KEYS,
+        "0040000000" + "0210000000" + LOW_PLANE + "1f3f01000c1fc101000750c1c1c1c1c1");
+    assertReads(Compressors.zstd(), KvHalf.KEYS,
+        "0040000000" + "0418000000" + LOW_PLANE + "14000000" + "28b52ffd20405d0000183f3fc10200a01122c002");
   }
 
   /** Plane 0 raw; plane 1 in order: 3f and c1 by turns. */
   @Test
   void planeInOrderReadsAsVersion1Wrote() throws MalformedDataException {
-    assertReads(KvHalf.VALUES, "0040000000" + "010c000000" + LOW_PLANE + "2f3fc102002650c13fc13fc1");
+    assertReads(Compressors.lz4(), KvHalf.VALUES,
+        "0040000000" + "010c000000" + LOW_PLANE + "2f3fc102002650c13fc13fc1");
+    assertReads(Compressors.zstd(), KvHalf.VALUES,
+        "0040000000" + "0315000000" + LOW_PLANE + "11000000" + "28b52ffd2040450000103fc101004b7258");
   }
 
   private static final String LOW_PLANE =
       "0007256c4ad16f36949bb900de6503ca282f4d9472f9975ebcc3e128068d2bf2"
           + "505775bc9a21bf86e4eb09502eb5531a787f9de4c249e7ae0c13317856dd7b42";
 
-  /** Encoders of LZ4 may choose other matches than these, so only reading is pinned. */
-  private static void assertReads(KvHalf which, String stored) throws MalformedDataException {
+  /** Encoders of LZ4 and Zstandard may choose other matches than these, so only reading is pinned. */
+  private static void assertReads(Compressor codec, KvHalf which, String stored)
+      throws MalformedDataException {
     KvShape shape = new KvShape(which, 32, 1, 2, DType.BF16);
     byte[] expected = new byte[128];
     for (int token = 0; token < 32; token++) {
@@ -111,7 +118,7 @@ class GoldenBytesTest {
       expected[4 * token + 3] = (byte) 0xc1;
     }
     MemorySegment decoded = half(shape);
-    Compressors.lz4().decompress(shape, 0, bytes(stored), decoded);
+    codec.decompress(shape, 0, bytes(stored), decoded);
     assertArrayEquals(expected, decoded.toArray(ValueLayout.JAVA_BYTE));
   }
 

@@ -43,7 +43,7 @@ public class CodecBenchmark {
   private static final int DISTINCT = 8;
 
   /** Name of the codec, as {@link Compressor#name} gives it. */
-  @Param({"lz4", "int8", "int4"})
+  @Param({"lz4", "zstd", "int8", "int4"})
   public String codec;
 
   /** Element type. */
@@ -69,7 +69,7 @@ public class CodecBenchmark {
     arena = Arena.ofShared();
     shape = new KvShape(half, 256, 8, 128, dtype);
     compressor =
-        Compressors.standard().stream().filter(c -> c.name().equals(codec)).findFirst().orElseThrow();
+        Compressors.all().stream().filter(c -> c.name().equals(codec)).findFirst().orElseThrow();
     Random random = new Random(20261123);
     for (int i = 0; i < HALVES; i++) {
       sources[i] = arena.allocate(shape.bytes(), 64);

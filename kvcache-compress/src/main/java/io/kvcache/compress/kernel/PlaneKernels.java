@@ -51,30 +51,18 @@ public final class PlaneKernels {
     }
   }
 
-  /** Splits {@code n} 32-bit elements into four planes, the least significant first. */
-  public static void split32(int[] elements, byte[][] planes, int at, int n) {
-    byte[] p0 = planes[0];
-    byte[] p1 = planes[1];
-    byte[] p2 = planes[2];
-    byte[] p3 = planes[3];
+  /** Takes the 16-bit halves of 32-bit elements apart: {@code n} words of two of them. */
+  public static void splitPairs(long[] words, byte[] low, byte[] high, int n) {
     for (int i = 0; i < n; i++) {
-      int element = elements[i];
-      p0[at + i] = (byte) element;
-      p1[at + i] = (byte) (element >>> 8);
-      p2[at + i] = (byte) (element >>> 16);
-      p3[at + i] = (byte) (element >>> 24);
+      INT.set(low, 4 * i, gatherHalves(words[i]));
+      INT.set(high, 4 * i, gatherHalves(words[i] >>> 16));
     }
   }
 
-  /** The way back from {@link #split32}. */
-  public static void join32(byte[][] planes, int at, int[] elements, int n) {
-    byte[] p0 = planes[0];
-    byte[] p1 = planes[1];
-    byte[] p2 = planes[2];
-    byte[] p3 = planes[3];
+  /** The way back from {@link #splitPairs}. */
+  public static void joinPairs(byte[] low, byte[] high, long[] words, int n) {
     for (int i = 0; i < n; i++) {
-      elements[i] =
-          (p0[at + i] & 0xff) | (p1[at + i] & 0xff) << 8 | (p2[at + i] & 0xff) << 16 | p3[at + i] << 24;
+      words[i] = scatterHalves((int) INT.get(low, 4 * i)) | scatterHalves((int) INT.get(high, 4 * i)) << 16;
     }
   }
 
@@ -152,5 +140,17 @@ public final class PlaneKernels {
     long apart = bytes & BYTES_OF_32;
     apart = (apart | apart << 16) & BYTES_OF_16;
     return (apart | apart << 8) & BYTES_OF_8;
+  }
+
+  /** Moves 16-bit halves 0 and 2 together. */
+  private static int gatherHalves(long word) {
+    long halves = word & BYTES_OF_16;
+    return (int) (halves | halves >>> 16);
+  }
+
+  /** Moves two 16-bit halves apart, to places 0 and 2. */
+  private static long scatterHalves(int halves) {
+    long apart = halves & BYTES_OF_32;
+    return (apart | apart << 16) & BYTES_OF_16;
   }
 }
