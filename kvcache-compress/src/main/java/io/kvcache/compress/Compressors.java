@@ -1,6 +1,7 @@
 package io.kvcache.compress;
 
 import io.kvcache.spi.Compressor;
+import io.kvcache.spi.ResidualCompressor;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -23,6 +24,32 @@ public final class Compressors {
    */
   public static Compressor zstd() {
     return BytePlanes.zstd();
+  }
+
+  /** {@link #exactInt8(int)} with groups of 64: 0.53 of the bytes of bf16 for the base, 0.2 more for the residual. */
+  public static ResidualCompressor exactInt8() {
+    return exactInt8(64);
+  }
+
+  /**
+   * Lossless, in two parts that can be kept and read apart: an {@link #int8(int)} base, and a residual that makes
+   * its result exact. Codec 14, for BF16, F16 and F32.
+   *
+   * @param groupSize elements that share a scale, 32 or 64; fewer where a half has fewer
+   * @throws IllegalStateException as {@link #zstd()}
+   */
+  public static ResidualCompressor exactInt8(int groupSize) {
+    return BaseAndResidual.int8(groupSize);
+  }
+
+  /** {@link #exactInt4(int)} with groups of 32: 0.31 of the bytes of bf16 for the base, 0.5 more for the residual. */
+  public static ResidualCompressor exactInt4() {
+    return exactInt4(32);
+  }
+
+  /** As {@link #exactInt8(int)}, with an {@link #int4(int)} base. Codec 15. */
+  public static ResidualCompressor exactInt4(int groupSize) {
+    return BaseAndResidual.int4(groupSize);
   }
 
   /** {@link #int8(int)} with groups of 64: 0.53 of the bytes of bf16. */
@@ -70,6 +97,8 @@ public final class Compressors {
     all.add(lz4());
     if (ZstdCoder.available()) {
       all.add(zstd());
+      all.add(exactInt8());
+      all.add(exactInt4());
     }
     all.add(int8());
     all.add(int4());

@@ -35,6 +35,9 @@ final class PlaneBuffers {
 
   /** A tile: four elements of two bytes or two of four bytes to a word, the first in the lowest bits. */
   final long[] words = new long[TILE / 2];
+
+  /** Another tile, to compare with. */
+  final long[] others = new long[TILE / 2];
   private final Halves low = new Halves();
   private final Halves high = new Halves();
   byte[][] planes = {};

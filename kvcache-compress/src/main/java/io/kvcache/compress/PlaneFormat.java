@@ -33,7 +33,7 @@ final class PlaneFormat {
     return directoryBytes(shape) + shape.bytes();
   }
 
-  private static long directoryBytes(KvShape shape) {
+  static long directoryBytes(KvShape shape) {
     return (long) ENTRY_BYTES * shape.dtype().bytes();
   }
 

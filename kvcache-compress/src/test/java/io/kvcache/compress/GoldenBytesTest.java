@@ -32,14 +32,8 @@ class GoldenBytesTest {
     "int4, F32, 007837783778330000405600c3f000d202b404960669094b0b2d0d0f0f"
   })
   void keysAreQuantizedAsVersion1Does(String codec, DType dtype, String stored) throws Exception {
-    // Three channels: t, 100 + t and -t / 2.
     KvShape shape = new KvShape(KvHalf.KEYS, 8, 1, 3, dtype);
-    MemorySegment half = half(shape);
-    for (int token = 0; token < 8; token++) {
-      KvSamples.set(shape, half, 3 * token, token);
-      KvSamples.set(shape, half, 3 * token + 1, 100 + token);
-      KvSamples.set(shape, half, 3 * token + 2, -0.5f * token);
-    }
+    MemorySegment half = threeChannels(shape);
     assertQuantized(codec, shape, half, stored, 0.21f);
   }
 
@@ -82,6 +76,65 @@ class GoldenBytesTest {
     for (long i = 0; i < shape.elements(); i++) {
       assertEquals(KvSamples.get(shape, half, i), KvSamples.get(shape, decoded, i), bound, "element " + i);
     }
+  }
+
+  /** The base is that of the keys above; planes of 24 bytes stay as they are. */
+  @ParameterizedTest
+  @CsvSource({
+    "int8exact, BF16, 25000000"
+        + "00082708230827000000c34056807f80a45aa4c936c9ed12ed12ed1236c9365aa45a7f807f"
+        + "00180000000018000000"
+        + "80808783808280808080807f808080808080808080808080"
+        + "0000c5000000000000000000000000000000000000000000",
+    "int4exact, BF16, 1d000000"
+        + "00783778337837000000c34056000f220d440b66099906bb04dd02ff00"
+        + "00180000000018000000"
+        + "8080ff91806e91806f8d80737a80867c80847e8082808080"
+        + "0000c5000000000000000000000000000000000000000000",
+    "int8exact, F16, 25000000"
+        + "000827082708230000405600c380807fa4a45ac9c936eded121212ed3636c95a5aa47f7f80"
+        + "00180000000018000000"
+        + "8080bf97808d7d808183807b7d808280807f8380837f8080"
+        + "0000e8000000000000000000000000000000000000000000",
+    "int4exact, F16, 1d000000"
+        + "007837783778330000405600c3f000d202b404960669094b0b2d0d0f0f"
+        + "00180000000018000000"
+        + "80807f0881f40882f6e683194c7db35e7ea26e7f91808080"
+        + "0000ec0100ff0100ff000000000000000000000000000000",
+    "int8exact, F32, 25000000"
+        + "000827082708230000405600c380807fa4a45ac9c936eded121212ed3636c95a5aa47f7f80"
+        + "0018000000001800000000180000000018000000"
+        + "80807f80408080f08080b08080608080208080e080809080"
+        + "8080806086182e7d94e683dc2e7bb38a8157e686dc617e80"
+        + "80808883808280808080807f808080808080808080808080"
+        + "0000c5000000000000000000000000000000000000000000",
+    "int4exact, F32, 1d000000"
+        + "007837783778330000405600c3f000d202b404960669094b0b2d0d0f0f"
+        + "0018000000001800000000180000000018000000"
+        + "80807f808080808080808080808080808080808080808080"
+        + "80808080a20080c44040e6a01019e0303bc0505da0707f80"
+        + "80800091806f91806f8d80737a80867c80847e8082808080"
+        + "0000c6000000000000000000000000000000000000000000"
+  })
+  void basesAndResidualsAreAsVersion1Has(String name, DType dtype, String stored) throws Exception {
+    Compressor codec = name.equals("int8exact") ? Compressors.exactInt8(32) : Compressors.exactInt4(32);
+    KvShape shape = new KvShape(KvHalf.KEYS, 8, 1, 3, dtype);
+    MemorySegment half = threeChannels(shape);
+    assertEquals(stored, hex(codec, shape, half));
+    MemorySegment decoded = half(shape);
+    codec.decompress(shape, 32, bytes(stored), decoded);
+    assertEquals(-1, half.mismatch(decoded));
+  }
+
+  /** In token t: t, 100 + t and -t / 2. */
+  private static MemorySegment threeChannels(KvShape shape) {
+    MemorySegment half = half(shape);
+    for (int token = 0; token < shape.tokens(); token++) {
+      KvSamples.set(shape, half, 3 * token, token);
+      KvSamples.set(shape, half, 3 * token + 1, 100 + token);
+      KvSamples.set(shape, half, 3 * token + 2, -0.5f * token);
+    }
+    return half;
   }
 
   /** Plane 0 raw; plane 1 turned: 32 times 3f, then 32 times c1. */

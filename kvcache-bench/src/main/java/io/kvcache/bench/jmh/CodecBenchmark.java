@@ -43,7 +43,7 @@ public class CodecBenchmark {
   private static final int DISTINCT = 8;
 
   /** Name of the codec, as {@link Compressor#name} gives it. */
-  @Param({"lz4", "zstd", "int8", "int4"})
+  @Param({"lz4", "zstd", "int8exact", "int4exact", "int8", "int4"})
   public String codec;
 
   /** Element type. */

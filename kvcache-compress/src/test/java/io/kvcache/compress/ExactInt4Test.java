@@ -1,0 +1,11 @@
+package io.kvcache.compress;
+
+import io.kvcache.spi.ResidualCompressor;
+import io.kvcache.testkit.ResidualCompressorContract;
+
+class ExactInt4Test extends ResidualCompressorContract {
+  @Override
+  protected ResidualCompressor newCompressor() {
+    return Compressors.exactInt4();
+  }
+}
