@@ -1,7 +1,9 @@
 package io.kvcache.tiers;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -17,15 +19,27 @@ final class Children {
 
   /** As {@link #start(Class, String...)}, under a command such as {@code strace}. */
   static Process start(List<String> under, Class<?> main, String... arguments) throws IOException {
+    // RocksDB leaves its library, 17 MB, in the temporary directory of a process that is killed.
+    Path temporary = Files.createTempDirectory("kvcache-child-");
     List<String> command = new ArrayList<>(under);
     command.addAll(List.of(
         Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-ea", "-Xmx256m",
         "-XX:+UseSerialGC", "-XX:-UsePerfData",
-        "--enable-native-access=ALL-UNNAMED", "-XX:TieredStopAtLevel=1",
+        "--enable-native-access=ALL-UNNAMED", "-XX:TieredStopAtLevel=1", "-Djava.io.tmpdir=" + temporary,
         "-cp", System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
         main.getName()));
     command.addAll(List.of(arguments));
-    return new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+    Process child = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+    child.onExit().thenRun(() -> delete(temporary));
+    return child;
+  }
+
+  private static void delete(Path temporary) {
+    try {
+      Directories.delete(temporary);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e); // ends up nowhere: a directory too many is no failure
+    }
   }
 
   /** The next line that a child prints; null when it has ended. Reads no further than that. */
