@@ -29,7 +29,7 @@ import java.util.stream.IntStream;
  * dropping keeps is decided over the whole document.
  */
 final class LossyKv implements AttentionFidelity.Rows {
-  private static final List<Compressor> CODECS = Compressors.standard();
+  private static final List<Compressor> CODECS = Compressors.all();
 
   private final KvLayout layout;
   private final KvState exact;
