@@ -9,7 +9,7 @@ import java.util.List;
 
 /** Encodings as people write them: {@code int8}, {@code keydiff-50}, {@code h2o-30+int4}. */
 public final class EncodingNames {
-  private static final List<Compressor> CODECS = Compressors.standard();
+  private static final List<Compressor> CODECS = Compressors.all();
   private static final String RAW = "raw";
 
   private EncodingNames() {}
@@ -27,12 +27,12 @@ public final class EncodingNames {
    * @throws IllegalArgumentException when there is none
    */
   public static Encoding parse(String name) {
+    if (name.equals(RAW) || CODECS.stream().anyMatch(codec -> codec.name().equals(name))) {
+      return Encoding.of(codec(name));
+    }
     int plus = name.indexOf('+');
     String dropping = plus >= 0 ? name.substring(0, plus) : name;
     int dash = dropping.lastIndexOf('-');
-    if (dash < 0 && plus < 0) {
-      return Encoding.of(codec(name));
-    }
     try {
       DropMethod method = Arrays.stream(DropMethod.values())
           .filter(each -> each != DropMethod.NONE && each.label().equals(dropping.substring(0, dash)))

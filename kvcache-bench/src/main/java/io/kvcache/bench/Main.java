@@ -7,6 +7,7 @@ import io.kvcache.bench.limits.SsdCommand;
 import io.kvcache.bench.local.IndexMemoryCommand;
 import io.kvcache.bench.local.LookupLoadCommand;
 import io.kvcache.bench.placement.PlacementStudyCommand;
+import io.kvcache.bench.quality.FidelityCommand;
 import io.kvcache.bench.quality.SensitivityCommand;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -27,7 +28,7 @@ import picocli.CommandLine.ParameterException;
     synopsisSubcommandLabel = "COMMAND",
     subcommands = {DemoCommand.class, LimitsCommand.class, PrefillCommand.class, JmhCommand.class,
       KvSampleCommand.class, SensitivityCommand.class, PlacementStudyCommand.class, IndexMemoryCommand.class,
-      SsdCommand.class, LookupLoadCommand.class})
+      SsdCommand.class, LookupLoadCommand.class, FidelityCommand.class})
 public final class Main {
   private Main() {}
 

@@ -11,10 +11,10 @@ import io.kvcache.KvHalf;
 import io.kvcache.KvShape;
 import io.kvcache.spi.Compressor;
 import io.kvcache.spi.MalformedDataException;
+import io.kvcache.testkit.GuardedBytes.Place;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -29,22 +29,24 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * What every {@link Compressor} must do: extend, return a codec, inherit the tests. A codec that is not
- * lossless says with {@link #assertFaithful} how far its results may be off. {@code -Dtest.seed} replays a
- * failure.
+ * What every {@link Compressor} must do: extend, return a codec, inherit the tests. A codec that can say more exactly
+ * than by its fidelity and nominal quality how far its results may be off overrides {@link #assertFaithful}.
+ * {@code -Dtest.seed} replays a failure.
  */
 public abstract class CompressorContract {
   private static final long SEED = Long.getLong("test.seed", 20261123);
-  private static final byte CANARY = (byte) 0xa5;
-  private static final int MARGIN = 64;
 
   /** The codec under test. */
   protected abstract Compressor newCompressor();
 
   /** Fails when {@code decoded} is further from {@code source} than the codec promises. */
   protected void assertFaithful(KvShape shape, MemorySegment source, MemorySegment decoded) {
-    assertTrue(newCompressor().fidelity().exact(), "a lossy codec overrides assertFaithful");
-    assertEquals(-1, source.mismatch(decoded), () -> "first byte that differs, " + shape);
+    Compressor codec = newCompressor();
+    if (codec.fidelity().exact()) {
+      assertEquals(-1, source.mismatch(decoded), () -> codec.name() + ": first byte that differs, " + shape);
+    } else {
+      new Closeness(codec, shape, source, decoded).requireAll();
+    }
   }
 
   /** Full and partial groups, odd widths, one token, no channels; every type and half. */
@@ -83,25 +85,25 @@ public abstract class CompressorContract {
     for (KvSamples sample : KvSamples.values()) {
       MemorySegment source = sample.fill(shape, SEED);
       try (Arena arena = Arena.ofConfined()) {
-        for (Allocation allocation : Allocation.values()) {
-          MemorySegment decoded = roundTrip(shape, source, allocation, arena);
+        for (Place place : Place.values()) {
+          MemorySegment decoded = roundTrip(shape, source, place, arena);
           assertFaithful(shape, source, decoded);
         }
       }
     }
   }
 
-  private MemorySegment roundTrip(KvShape shape, MemorySegment source, Allocation allocation, Arena arena)
+  private MemorySegment roundTrip(KvShape shape, MemorySegment source, Place place, Arena arena)
       throws MalformedDataException {
     Compressor codec = newCompressor();
     long most = codec.maxStoredBytes(shape);
     assertTrue(most >= 1, "maxStoredBytes " + most);
     long usual = codec.usualStoredBytes(shape);
     assertTrue(usual >= 1 && usual <= most, "usualStoredBytes " + usual + " of " + most);
-    Guarded in = new Guarded(allocation, arena, shape.bytes());
+    GuardedBytes in = new GuardedBytes(place, arena, shape.bytes());
     in.inner().copyFrom(source);
-    Guarded stored = new Guarded(allocation, arena, most);
-    Guarded out = new Guarded(allocation, arena, shape.bytes());
+    GuardedBytes stored = new GuardedBytes(place, arena, most);
+    GuardedBytes out = new GuardedBytes(place, arena, shape.bytes());
     long bytes = codec.compress(shape, in.inner().asReadOnly(), stored.inner());
     assertTrue(bytes >= 1 && bytes <= most, bytes + " bytes stored, at most " + most);
     assertEquals(-1, source.mismatch(in.inner()), "source changed");
@@ -144,6 +146,40 @@ public abstract class CompressorContract {
     return both;
   }
 
+  /** Goal: ordinary channels do not pay for those that stand far out. */
+  @Test
+  void staysCloseInOrdinaryChannels() throws MalformedDataException {
+    Compressor codec = newCompressor();
+    for (KvShape shape : shapes().filter(codec::supports).filter(shape -> shape.tokens() >= 64).toList()) {
+      if (!codec.fidelity().exact()) {
+        MemorySegment source = KvSamples.REALISTIC.fill(shape, SEED);
+        try (Arena arena = Arena.ofConfined()) {
+          MemorySegment decoded = roundTrip(shape, source, Place.NATIVE, arena);
+          new Closeness(codec, shape, source, decoded).requireChannels();
+        }
+      }
+    }
+  }
+
+  /** Goal: nothing of one prompt's KV gets into what is stored of another's, nor what was in the target before. */
+  @ParameterizedTest
+  @MethodSource("shapes")
+  void storesNothingOfEarlierCalls(KvShape shape) {
+    Compressor codec = newCompressor();
+    if (!codec.supports(shape)) {
+      return;
+    }
+    DecodingWatch watch = new DecodingWatch(codec, shape);
+    for (KvSamples sample : KvSamples.values()) {
+      MemorySegment source = sample.fill(shape, SEED);
+      watch.workOnSomethingElse();
+      byte[] expected = encode(codec, shape, source, (byte) 0x3c);
+      watch.workOnSomethingElse();
+      assertArrayEquals(expected, encode(codec, shape, source, (byte) 0xc3),
+          codec.name() + " " + sample + " " + shape);
+    }
+  }
+
   /** Goal: bad bytes are refused or decode to something, in bounds. Method: seeded damage of every kind. */
   @ParameterizedTest
   @MethodSource("shapes")
@@ -153,15 +189,16 @@ public abstract class CompressorContract {
       return;
     }
     SplittableRandom random = new SplittableRandom(SEED);
+    Damage damage = new Damage(random);
+    DecodingWatch watch = new DecodingWatch(codec, shape);
     for (KvSamples sample : List.of(KvSamples.REALISTIC, KvSamples.EQUAL, KvSamples.NOT_FINITE)) {
       byte[] stored = encode(codec, shape, sample.fill(shape, SEED));
-      for (int round = 0; round < 60; round++) {
-        decodeDamaged(codec, shape, codec.parameters(), flip(stored, random));
-        decodeDamaged(codec, shape, codec.parameters(), overwriteLength(stored, random));
-        byte[] noise = new byte[random.nextInt(2 * stored.length + 2)];
-        random.nextBytes(noise);
-        decodeDamaged(codec, shape, codec.parameters(), noise);
-        decodeDamaged(codec, shape, random.nextInt(), stored);
+      byte[] other = encode(codec, shape, KvSamples.NOISE.fill(shape, SEED));
+      for (int round = 0; round < 150; round++) {
+        watch.takes(codec.parameters(), damage.to(stored, other));
+      }
+      for (int round = 0; round < 30; round++) {
+        watch.takes(random.nextInt(), stored);
       }
     }
   }
@@ -174,14 +211,15 @@ public abstract class CompressorContract {
     if (!codec.supports(shape)) {
       return;
     }
+    DecodingWatch watch = new DecodingWatch(codec, shape);
     byte[] stored = encode(codec, shape, KvSamples.REALISTIC.fill(shape, SEED));
+    assertTrue(watch.takes(codec.parameters(), stored));
     int step = Math.max(1, stored.length / 200);
     for (int length = 0; length < stored.length; length += length < 40 ? 1 : step) {
-      assertFalse(decodeDamaged(codec, shape, codec.parameters(), Arrays.copyOf(stored, length)));
+      assertFalse(watch.takes(codec.parameters(), Arrays.copyOf(stored, length)), length + " bytes");
     }
     for (int extra : new int[] {1, 2, 5, 4096}) {
-      byte[] longer = Arrays.copyOf(stored, stored.length + extra);
-      assertFalse(decodeDamaged(codec, shape, codec.parameters(), longer));
+      assertFalse(watch.takes(codec.parameters(), Arrays.copyOf(stored, stored.length + extra)));
     }
   }
 
@@ -206,93 +244,12 @@ public abstract class CompressorContract {
 
   /** Encodes to exactly the bytes written. */
   protected static byte[] encode(Compressor codec, KvShape shape, MemorySegment source) {
+    return encode(codec, shape, source, (byte) 0);
+  }
+
+  private static byte[] encode(Compressor codec, KvShape shape, MemorySegment source, byte before) {
     MemorySegment room = MemorySegment.ofArray(new byte[Math.toIntExact(codec.maxStoredBytes(shape))]);
+    room.fill(before);
     return room.asSlice(0, codec.compress(shape, source, room)).toArray(ValueLayout.JAVA_BYTE);
-  }
-
-  /** Whether the bytes were taken. Fails on any other outcome than that or {@link MalformedDataException}. */
-  private static boolean decodeDamaged(Compressor codec, KvShape shape, int parameters, byte[] stored) {
-    Guarded target = new Guarded(Allocation.HEAP_UNALIGNED, null, shape.bytes());
-    Guarded input = new Guarded(Allocation.HEAP_UNALIGNED, null, stored.length);
-    input.inner().copyFrom(MemorySegment.ofArray(stored));
-    long before = allocatedBytes();
-    boolean taken = true;
-    try {
-      codec.decompress(shape, parameters, input.inner().asReadOnly(), target.inner());
-    } catch (MalformedDataException e) {
-      taken = false;
-    }
-    long allocated = allocatedBytes() - before;
-    assertTrue(allocated < (1 << 20) + 64 * shape.bytes(), allocated + " bytes allocated for " + shape);
-    target.check();
-    return taken;
-  }
-
-  private static long allocatedBytes() {
-    var threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
-    return threads.getCurrentThreadAllocatedBytes();
-  }
-
-  private static byte[] flip(byte[] stored, SplittableRandom random) {
-    byte[] damaged = stored.clone();
-    for (int flips = random.nextInt(1, 4); flips > 0; flips--) {
-      // Half of them near the start, where lengths and modes live.
-      int range = random.nextBoolean() ? Math.min(32, stored.length) : stored.length;
-      damaged[random.nextInt(range)] ^= (byte) (1 << random.nextInt(8));
-    }
-    return damaged;
-  }
-
-  private static byte[] overwriteLength(byte[] stored, SplittableRandom random) {
-    int[] hostile = {-1, 0, 1, Integer.MAX_VALUE, Integer.MIN_VALUE, stored.length, -stored.length, 1 << 30};
-    byte[] damaged = stored.clone();
-    int at = random.nextInt(Math.min(32, stored.length));
-    int value = hostile[random.nextInt(hostile.length)];
-    for (int i = 0; i < 4 && at + i < damaged.length; i++) {
-      damaged[at + i] = (byte) (value >>> 8 * i);
-    }
-    return damaged;
-  }
-
-  /** Where a segment lies; native and heap ones, at offsets that suit no element type. */
-  private enum Allocation {
-    NATIVE(0), NATIVE_UNALIGNED(3), HEAP_UNALIGNED(1);
-
-    final int offset;
-
-    Allocation(int offset) {
-      this.offset = offset;
-    }
-  }
-
-  /** A segment with canaries on both sides. */
-  private static final class Guarded {
-    private final MemorySegment outer;
-    private final long from;
-    private final long bytes;
-
-    Guarded(Allocation allocation, Arena arena, long bytes) {
-      long all = bytes + 2 * MARGIN + allocation.offset;
-      outer = allocation == Allocation.HEAP_UNALIGNED
-          ? MemorySegment.ofArray(new byte[Math.toIntExact(all)])
-          : arena.allocate(all, 8);
-      outer.fill(CANARY);
-      from = MARGIN + allocation.offset;
-      this.bytes = bytes;
-    }
-
-    MemorySegment inner() {
-      return outer.asSlice(from, bytes);
-    }
-
-    void check() {
-      assertEquals(-1, outer.asSlice(0, from).mismatch(canaries(from)), "canary before the segment");
-      long rest = outer.byteSize() - from - bytes;
-      assertEquals(-1, outer.asSlice(from + bytes).mismatch(canaries(rest)), "canary after the segment");
-    }
-
-    private static MemorySegment canaries(long count) {
-      return MemorySegment.ofArray(new byte[Math.toIntExact(count)]).fill(CANARY);
-    }
   }
 }

@@ -34,9 +34,11 @@ final class ColumnAttention {
   void load(KvState state, int layer, int kvHead, int end) {
     entries = state.entries(layer, end);
     state.readKeys(layer, kvHead, end,
-        (block, offset, stride, rows, first) -> Bf16.widen(block, offset, stride, rows, keys, first));
-    state.readValues(layer, kvHead, end, (block, offset, stride, rows, first) -> Bf16.widenTransposed(block,
-        offset, stride, rows, valuesByDim, first));
+        (block, offset, stride, rows, first) -> state.element().widen(block, offset, stride, rows, keys,
+            first));
+    state.readValues(layer, kvHead, end,
+        (block, offset, stride, rows, first) -> state.element().widenTransposed(block,
+            offset, stride, rows, valuesByDim, first));
   }
 
   /**

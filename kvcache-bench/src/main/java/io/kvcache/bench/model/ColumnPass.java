@@ -161,12 +161,12 @@ final class ColumnPass {
     clear(s.kv, columns);
     w.key().addProduct(s.kv, s.normal, columns);
     rotary.rotate(s.kv, columns, position);
-    Bf16.roundTransposed(s.kv, columns, s.kvRows);
+    state.element().roundTransposed(s.kv, columns, s.kvRows);
     state.writeKeys(layer, position, s.kvRows, columns);
 
     clear(s.kv, columns);
     w.value().addProduct(s.kv, s.normal, columns);
-    Bf16.roundTransposed(s.kv, columns, s.kvRows);
+    state.element().roundTransposed(s.kv, columns, s.kvRows);
     state.writeValues(layer, position, s.kvRows, columns);
   }
 

@@ -53,9 +53,11 @@ public final class ExpectedAttention {
     float[][] keys = new float[tokens][config.headDim()];
     float[][] values = new float[tokens][config.headDim()];
     state.readKeys(layer, kvHead, tokens,
-        (block, offset, stride, rows, first) -> Bf16.widen(block, offset, stride, rows, keys, first));
+        (block, offset, stride, rows, first) -> state.element().widen(block, offset, stride, rows, keys,
+            first));
     state.readValues(layer, kvHead, tokens,
-        (block, offset, stride, rows, first) -> Bf16.widen(block, offset, stride, rows, values, first));
+        (block, offset, stride, rows, first) -> state.element().widen(block, offset, stride, rows, values,
+            first));
     double[] mean = new double[tokens];
     for (int i = 0; i < config.group(); i++) {
       double[] weights = weights(layer, kvHead * config.group() + i, keys);

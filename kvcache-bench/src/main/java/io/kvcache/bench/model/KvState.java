@@ -13,8 +13,8 @@ import java.util.zip.CRC32C;
 /**
  * The keys and values of one sequence: what a {@link Transformer} remembers of the tokens it has seen.
  *
- * <p>Each layer has two off-heap segments, keys and values, of [capacity][kvHeads x headDim] bfloat16,
- * little-endian; row p belongs to the token at position p, keys are stored after rotation. Values are rounded
+ * <p>Each layer has two off-heap segments, keys and values, of [capacity][kvHeads x headDim] elements of 16 bits,
+ * bfloat16 unless the transformer was told otherwise, little-endian; row p belongs to the token at position p, keys are stored after rotation. Values are rounded
  * when produced and attention reads nothing else, so that rows copied out of one state and into another lead
  * to identical bits from there on:
  *
@@ -30,7 +30,7 @@ import java.util.zip.CRC32C;
  * afterwards. Threads: one at a time; the engine's own threads read it during a call.
  */
 public final class KvState implements AutoCloseable {
-  private static final ValueLayout.OfShort BF16 =
+  private static final ValueLayout.OfShort SHORT =
       ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   /** Rows handed to a {@link RowSink} at once: few enough to stay in the L1 cache. */
@@ -39,12 +39,13 @@ public final class KvState implements AutoCloseable {
   /** A run of positions [from, to) given in pruned form, one entry per layer. */
   private record PrunedRun(int from, int to, List<PrunedLayer> layers) {}
 
-  /** Takes rows of one head as bfloat16; row r starts at {@code block[offset + r * stride]}. */
+  /** Takes rows of one head as they are stored; row r starts at {@code block[offset + r * stride]}. */
   interface RowSink {
     void accept(short[] block, int offset, int stride, int rows, int firstEntry);
   }
 
   private final ModelConfig config;
+  private final Element element;
   private final int capacity;
   private final Arena arena = Arena.ofShared();
   private final MemorySegment[] keys;
@@ -58,11 +59,17 @@ public final class KvState implements AutoCloseable {
    * @param capacityTokens positions there is room for, 1 to the model's context
    */
   public KvState(ModelConfig config, int capacityTokens) {
+    this(config, Element.BF16, capacityTokens);
+  }
+
+  /** The same with elements of another type. */
+  KvState(ModelConfig config, Element element, int capacityTokens) {
     if (capacityTokens < 1 || capacityTokens > config.context()) {
       throw new IllegalArgumentException(
           "capacityTokens is " + capacityTokens + ", must be 1 to the context, " + config.context());
     }
     this.config = config;
+    this.element = element;
     capacity = capacityTokens;
     keys = new MemorySegment[config.layers()];
     values = new MemorySegment[config.layers()];
@@ -75,6 +82,11 @@ public final class KvState implements AutoCloseable {
   /** The model this state belongs to. */
   public ModelConfig config() {
     return config;
+  }
+
+  /** What keys and values are kept as. */
+  Element element() {
+    return element;
   }
 
   /** Positions there is room for. */
@@ -205,7 +217,7 @@ public final class KvState implements AutoCloseable {
   }
 
   private void write(MemorySegment half, int position, short[] block, int rows) {
-    MemorySegment.copy(block, 0, half, BF16, (long) position * rowBytes(), rows * config.kvWidth());
+    MemorySegment.copy(block, 0, half, SHORT, (long) position * rowBytes(), rows * config.kvWidth());
   }
 
   /** Entries attention sees in a layer up to position {@code end}, which is at least {@link #length}. */
@@ -272,7 +284,7 @@ public final class KvState implements AutoCloseable {
     for (int done = 0; done < count; done += BLOCK_ROWS) {
       int rows = Math.min(BLOCK_ROWS, count - done);
       long offset = (long) (firstRow + done) * rowLength * Short.BYTES;
-      MemorySegment.copy(source, BF16, offset, block, 0, rows * rowLength);
+      MemorySegment.copy(source, SHORT, offset, block, 0, rows * rowLength);
       sink.accept(block, headOffset, rowLength, rows, firstEntry + done);
     }
   }

@@ -47,6 +47,17 @@ public final class PromptQueries {
     tokens = end;
   }
 
+  /** Forgets the tokens at positions {@code length} and beyond, as the state does that they came from. */
+  public void truncate(int length) {
+    if (length < 0 || length > tokens) {
+      throw new IllegalArgumentException("cannot truncate to " + length + ", must be 0 to " + tokens);
+    }
+    for (int layer = 0; layer < rows.length; layer++) {
+      rows[layer] = Arrays.copyOf(rows[layer], length);
+    }
+    tokens = length;
+  }
+
   /** Notes one token's queries down, [width]. */
   void put(int layer, int position, float[] queries) {
     System.arraycopy(queries, 0, rows[layer][position], 0, queries.length);

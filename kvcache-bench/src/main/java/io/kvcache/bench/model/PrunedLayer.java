@@ -8,8 +8,8 @@ import java.lang.foreign.MemorySegment;
  * <p>The bytes belong to the caller; {@link KvState#appendPruned} copies them.
  *
  * @param positions [kvHead][kept], original positions, ascending; as many for every head of the layer
- * @param keys [kvHead][kept][headDim] bfloat16, little-endian, as rotated for their original positions
- * @param values [kvHead][kept][headDim] bfloat16, little-endian
+ * @param keys [kvHead][kept][headDim] as in the state, little-endian, as rotated for their original positions
+ * @param values [kvHead][kept][headDim], likewise
  */
 public record PrunedLayer(int[][] positions, MemorySegment keys, MemorySegment values) {
   /** Positions kept per head. */

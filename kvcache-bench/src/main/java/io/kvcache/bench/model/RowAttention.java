@@ -83,9 +83,11 @@ final class RowAttention {
       values = new float[room][config.headDim()];
       Arrays.setAll(keysByDim, d -> new float[room]);
     }
-    state.readKeys(layer, kvHead, end, (block, offset, stride, rows, first) -> Bf16.widenTransposed(block,
-        offset, stride, rows, keysByDim, first));
+    state.readKeys(layer, kvHead, end,
+        (block, offset, stride, rows, first) -> state.element().widenTransposed(block,
+            offset, stride, rows, keysByDim, first));
     state.readValues(layer, kvHead, end,
-        (block, offset, stride, rows, first) -> Bf16.widen(block, offset, stride, rows, values, first));
+        (block, offset, stride, rows, first) -> state.element().widen(block, offset, stride, rows, values,
+            first));
   }
 }

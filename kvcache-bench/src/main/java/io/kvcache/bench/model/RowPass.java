@@ -76,11 +76,11 @@ final class RowPass {
       Arrays.fill(kvRow, 0);
       w.key().addProduct(kvRow, normal);
       rotary.rotate(kvRow, position);
-      Bf16.round(kvRow, keys, t * kvRow.length);
+      state.element().round(kvRow, keys, t * kvRow.length);
 
       Arrays.fill(kvRow, 0);
       w.value().addProduct(kvRow, normal);
-      Bf16.round(kvRow, values, t * kvRow.length);
+      state.element().round(kvRow, values, t * kvRow.length);
     }
     state.writeKeys(layer, state.length(), keys, x.length);
     state.writeValues(layer, state.length(), values, x.length);

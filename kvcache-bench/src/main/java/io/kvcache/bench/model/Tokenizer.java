@@ -89,24 +89,33 @@ public final class Tokenizer {
 
   /** Joins the neighbouring pair with the best score until no pair is a token; returns what is left. */
   private int merge(int[] tokens, int count) {
+    int[] joined = new int[count]; // what each token and the next one make together, or -1
+    for (int i = 0; i < count; i++) {
+      joined[i] = joined(tokens, i, count);
+    }
     int left = count;
     while (true) {
       int best = -1;
-      int bestId = -1;
       for (int i = 0; i + 1 < left; i++) {
-        Integer id = ids.get(text(tokens[i]) + text(tokens[i + 1]));
-        if (id != null && (best < 0 || scores[id] > scores[bestId])) {
+        if (joined[i] >= 0 && (best < 0 || scores[joined[i]] > scores[joined[best]])) {
           best = i;
-          bestId = id;
         }
       }
       if (best < 0) {
         return left;
       }
-      tokens[best] = bestId;
+      tokens[best] = joined[best];
       System.arraycopy(tokens, best + 2, tokens, best + 1, left - best - 2);
+      System.arraycopy(joined, best + 2, joined, best + 1, left - best - 2);
       left--;
+      for (int i = Math.max(0, best - 1); i <= best; i++) {
+        joined[i] = joined(tokens, i, left);
+      }
     }
+  }
+
+  private int joined(int[] tokens, int at, int count) {
+    return at + 1 < count ? ids.getOrDefault(text(tokens[at]) + text(tokens[at + 1]), -1) : -1;
   }
 
   private String text(int token) {

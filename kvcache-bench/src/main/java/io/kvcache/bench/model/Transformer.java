@@ -1,5 +1,6 @@
 package io.kvcache.bench.model;
 
+import io.kvcache.DType;
 import java.util.Arrays;
 import java.util.List;
 
@@ -16,6 +17,7 @@ import java.util.List;
  */
 public final class Transformer implements AutoCloseable {
   private final ModelWeights weights;
+  private final Element element;
   private final Rotary rotary;
   private final RowPass rowPass;
   private final Workers workers;
@@ -31,10 +33,20 @@ public final class Transformer implements AutoCloseable {
    * @param threads threads a long prefill uses, the caller's included; at least 1
    */
   public Transformer(ModelWeights weights, int threads) {
+    this(weights, threads, DType.BF16);
+  }
+
+  /**
+   * The same with keys and values of another type.
+   *
+   * @param dtype BF16 or F16
+   */
+  public Transformer(ModelWeights weights, int threads, DType dtype) {
     if (threads < 1) {
       throw new IllegalArgumentException("threads is " + threads + ", must be 1 or more");
     }
     this.weights = weights;
+    element = Element.of(dtype);
     rotary = new Rotary(weights.config().context(), weights.config().headDim());
     rowPass = new RowPass(weights, rotary);
     workers = new Workers(threads);
@@ -47,7 +59,7 @@ public final class Transformer implements AutoCloseable {
 
   /** An empty state for this model, to be closed by the caller. */
   public KvState newState(int capacityTokens) {
-    return new KvState(config(), capacityTokens);
+    return new KvState(config(), element, capacityTokens);
   }
 
   /** Appends the tokens and returns the logits after the last one, [vocabulary]. */
@@ -126,6 +138,9 @@ public final class Transformer implements AutoCloseable {
   }
 
   private void check(KvState state, int[] tokens) {
+    if (state.element() != element) {
+      throw new IllegalArgumentException("a state of " + state.element() + ", the engine keeps " + element);
+    }
     if (!state.config().equals(config())) {
       throw new IllegalArgumentException("a state of " + state.config() + ", the model is " + config());
     }

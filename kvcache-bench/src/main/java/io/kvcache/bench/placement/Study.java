@@ -1,5 +1,6 @@
 package io.kvcache.bench.placement;
 
+import io.kvcache.bench.Interval;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;

@@ -1,6 +1,7 @@
 package io.kvcache.bench.placement;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.kvcache.bench.Interval;
 import io.kvcache.bench.placement.Study.Duel;
 import java.io.File;
 import java.io.IOException;

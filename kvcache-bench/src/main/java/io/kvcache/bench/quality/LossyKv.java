@@ -10,6 +10,7 @@ import io.kvcache.TokenScores;
 import io.kvcache.bench.model.KvState;
 import io.kvcache.bench.model.PrunedLayer;
 import io.kvcache.compress.Compressors;
+import io.kvcache.internal.prune.Elements;
 import io.kvcache.internal.prune.Gather;
 import io.kvcache.internal.prune.Kept;
 import io.kvcache.internal.prune.Scorer;
@@ -29,8 +30,7 @@ import java.util.stream.IntStream;
  * dropping keeps is decided over the whole document.
  */
 final class LossyKv implements AttentionFidelity.Rows {
-  private static final List<Compressor> CODECS = Compressors.standard();
-
+  private final List<Compressor> codecs;
   private final KvLayout layout;
   private final KvState exact;
   private final TokenScores engineScores;
@@ -39,6 +39,12 @@ final class LossyKv implements AttentionFidelity.Rows {
 
   /** Of the document that {@code exact} holds; it must stay open and as it is. */
   LossyKv(KvLayout layout, KvState exact, TokenScores engineScores) {
+    this(layout, exact, engineScores, Compressors.all());
+  }
+
+  /** The same with other codecs. */
+  LossyKv(KvLayout layout, KvState exact, TokenScores engineScores, List<Compressor> codecs) {
+    this.codecs = codecs;
     this.layout = layout;
     this.exact = exact;
     this.engineScores = engineScores;
@@ -63,33 +69,68 @@ final class LossyKv implements AttentionFidelity.Rows {
   Decoded decoded(Encoding encoding) {
     Kept[] kept = kept(encoding);
     MemorySegment[][][] rows = new MemorySegment[layout.layers().size()][KvHalf.values().length][chunks];
+    long[] storedBytes = {encoding.dropsTokens() ? chunks * Kept.encodedBytes(layout) : 0};
     for (int layer = 0; layer < rows.length; layer++) {
       for (KvHalf half : KvHalf.values()) {
         List<MemorySegment> dense = chunks(layer, half);
         for (int chunk = 0; chunk < chunks; chunk++) {
-          rows[layer][half.ordinal()][chunk] = decoded(encoding, kept[chunk], layer, half, dense.get(chunk));
+          rows[layer][half.ordinal()][chunk] =
+              decoded(encoding, kept[chunk], layer, half, dense.get(chunk), storedBytes);
         }
       }
     }
-    return new Decoded(kept, rows);
+    return new Decoded(kept, rows, storedBytes[0]);
   }
 
-  private MemorySegment decoded(Encoding encoding, Kept kept, int layer, KvHalf half, MemorySegment dense) {
+  private MemorySegment decoded(Encoding encoding, Kept kept, int layer, KvHalf half, MemorySegment dense,
+      long[] storedBytes) {
     LayerSpec spec = layout.layer(layer);
     int count = kept.count(layer);
     MemorySegment rows = MemorySegment.ofArray(new byte[count * spec.rowBytes(half)]);
     Gather.rows(spec, half, dense, kept, layer, rows);
-    return count == 0 ? rows : thereAndBack(encoding.codec(), spec.shape(half, count), rows);
+    return count == 0 ? rows : thereAndBack(encoding.codec(), spec.shape(half, count), rows, storedBytes);
   }
 
   /** The rows that came back, as {@code [row][kvHead × dim]} for each layer, half and chunk. */
   final class Decoded implements AttentionFidelity.Rows {
     private final Kept[] kept;
     private final MemorySegment[][][] rows;
+    private final long storedBytes;
 
-    private Decoded(Kept[] kept, MemorySegment[][][] rows) {
+    private Decoded(Kept[] kept, MemorySegment[][][] rows, long storedBytes) {
       this.kept = kept;
       this.rows = rows;
+      this.storedBytes = storedBytes;
+    }
+
+    /** What they take in a cache: encoded halves, and which tokens are kept where some are dropped. */
+    long storedBytes() {
+      return storedBytes;
+    }
+
+    /** How far the rows that came back are from all that there were; a row that was dropped came back as zeros. */
+    RelativeError error(KvHalf half) {
+      RelativeError error = new RelativeError();
+      for (int layer = 0; layer < rows.length; layer++) {
+        List<MemorySegment> dense = LossyKv.this.chunks(layer, half);
+        LayerSpec spec = layout.layer(layer);
+        for (int chunk = 0; chunk < chunks; chunk++) {
+          int count = kept[chunk].count(layer);
+          float[] all = Elements.all(spec.shape(half, layout.chunkTokens()), dense.get(chunk));
+          if (count == layout.chunkTokens()) {
+            error.add(all, Elements.all(spec.shape(half, count), rows[layer][half.ordinal()][chunk]));
+            continue;
+          }
+          error.addDropped(all);
+          if (count > 0) {
+            MemorySegment exactRows = MemorySegment.ofArray(new byte[count * spec.rowBytes(half)]);
+            Gather.rows(spec, half, dense.get(chunk), kept[chunk], layer, exactRows);
+            error.addKept(Elements.all(spec.shape(half, count), exactRows),
+                Elements.all(spec.shape(half, count), rows[layer][half.ordinal()][chunk]));
+          }
+        }
+      }
+      return error;
     }
 
     @Override
@@ -154,13 +195,15 @@ final class LossyKv implements AttentionFidelity.Rows {
     return positions;
   }
 
-  private static MemorySegment thereAndBack(int codec, KvShape shape, MemorySegment rows) {
+  private MemorySegment thereAndBack(int codec, KvShape shape, MemorySegment rows, long[] storedBytes) {
     if (codec == Encoding.RAW.codec()) {
+      storedBytes[0] += rows.byteSize();
       return rows;
     }
-    Compressor compressor = CODECS.stream().filter(each -> each.codec() == codec).findFirst().orElseThrow();
+    Compressor compressor = codecs.stream().filter(each -> each.codec() == codec).findFirst().orElseThrow();
     MemorySegment stored = MemorySegment.ofArray(new byte[(int) compressor.maxStoredBytes(shape)]);
     long bytes = compressor.compress(shape, rows, stored);
+    storedBytes[0] += bytes;
     MemorySegment decoded = MemorySegment.ofArray(new byte[(int) shape.bytes()]);
     try {
       compressor.decompress(shape, compressor.parameters(), stored.asSlice(0, bytes), decoded);

@@ -10,6 +10,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
 import io.kvcache.bench.EncodingNames;
+import io.kvcache.bench.Interval;
 import io.kvcache.bench.Invocation;
 import io.kvcache.bench.placement.Study.Duel;
 import io.kvcache.bench.task.DocumentGenerator;
