@@ -15,6 +15,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -83,6 +84,41 @@ class RealKvTest {
       assertTrue(int4.relativeError < 0.15, half + " " + int4);
       assertTrue(int8.storedShare < 0.56, half + " " + int8);
       assertTrue(int4.storedShare < 0.33, half + " " + int4);
+    }
+  }
+
+  /** Goal: an entropy coder pays. Method: about the error of int8 and int4, or less, in fewer bytes. */
+  @Test
+  void entropyCodingIsSmallerForTheSameError() throws MalformedDataException {
+    for (KvHalf half : KvHalf.values()) {
+      Score int8 = score(Compressors.int8(), half);
+      Score int4 = score(Compressors.int4(), half);
+      Score[] level = new Score[4];
+      for (int number = 0; number < level.length; number++) {
+        level[number] = score(Compressors.entropy(number), half);
+      }
+      String scores = half + " " + int8 + " " + int4 + " " + Arrays.toString(level);
+      assertTrue(level[0].storedShare < 0.92 * int8.storedShare, scores);
+      assertTrue(level[0].relativeError < 1.5 * int8.relativeError, scores);
+      assertTrue(level[1].storedShare < 1.03 * int4.storedShare, scores);
+      assertTrue(level[1].relativeError < int4.relativeError, scores);
+      assertTrue(level[2].storedShare < 0.85 * int4.storedShare, scores);
+      assertTrue(level[3].storedShare < 0.18, scores);
+      assertTrue(level[2].relativeError < 0.2 && level[3].relativeError < 0.45, scores);
+    }
+    assertTrue(score(Compressors.entropy(1), KvHalf.KEYS).relativeError
+        < score(Compressors.int4(), KvHalf.KEYS).relativeError / 2);
+  }
+
+  /** Decisions rest on it before anything was stored. */
+  @Test
+  void usualSizesOfEntropyCodingAreThoseOfRealKv() throws MalformedDataException {
+    for (Half half : List.of(HALVES.get(0), HALVES.get(1))) {
+      for (int level = 0; level < 4; level++) {
+        double stored = score(Compressors.entropy(level), half.shape.half()).storedShare * half.bytes.length;
+        double usual = Compressors.entropy(level).usualStoredBytes(half.shape);
+        assertEquals(1, stored / usual, 0.1, "level " + level + ", " + half.shape);
+      }
     }
   }
 
