@@ -27,7 +27,7 @@ public record Interval(double value, double low, double high) {
     return new Interval(mean, mean - reach, mean + reach);
   }
 
-  /** Of the geometric mean of the ratios of two values for each sample: on a logarithmic scale, halving is twice back. */
+  /** Of the geometric mean of the ratios of two values a sample: on a logarithmic scale, halving is twice back. */
   public static Interval ofRatio(double[] above, double[] below) {
     double[] logs = new double[above.length];
     Arrays.setAll(logs, sample -> Math.log(above[sample] / below[sample]));

@@ -13,10 +13,10 @@ import java.util.zip.CRC32C;
 /**
  * The keys and values of one sequence: what a {@link Transformer} remembers of the tokens it has seen.
  *
- * <p>Each layer has two off-heap segments, keys and values, of [capacity][kvHeads x headDim] elements of 16 bits,
- * bfloat16 unless the transformer was told otherwise, little-endian; row p belongs to the token at position p, keys are stored after rotation. Values are rounded
- * when produced and attention reads nothing else, so that rows copied out of one state and into another lead
- * to identical bits from there on:
+ * <p>Each layer has two off-heap segments, keys and values, of [capacity][kvHeads x headDim] elements of 16
+ * bits, bfloat16 unless the transformer was told otherwise, little-endian; row p belongs to the token at
+ * position p, keys are stored after rotation. Values are rounded when produced and attention reads nothing
+ * else, so that rows copied out of one state and into another lead to identical bits from there on:
  *
  * <pre>{@code
  * MemorySegment.copy(stored.keys(layer), 0, fresh.keys(layer), 0, bytes); // and values, for every layer

@@ -43,8 +43,8 @@ public final class FidelityCommand implements Callable<Integer> {
   private CommandSpec spec;
 
   @Option(names = "--model", paramLabel = "PATH",
-      description = "Also score KV of this checkpoint in the llama2.c format. One that has a tokenizer reads text, its KV"
-          + " kept in F16; one that has none is taken to be trained for the shipped model's task.")
+      description = "Also score KV of this checkpoint in the llama2.c format. One that has a tokenizer reads text, its"
+          + " KV kept in F16; one that has none is taken to be trained for the shipped model's task.")
   private Path model;
 
   @Option(names = "--tokenizer", paramLabel = "FILE",

@@ -150,8 +150,8 @@ class FidelityScoresTest {
   }
 
   /**
-   * The best of each way of choosing: Knorm drops what this model needs, and SnapKV goes by the end of a document, which
-   * does not ask; so that single methods do not come in this order.
+   * The best of each way of choosing: Knorm drops what this model needs, and SnapKV goes by the end of a document,
+   * which does not ask; so that single methods do not come in this order.
    */
   @Test
   void choosingByQueriesIsBetterThanByKeysAndThatBetterThanByPosition() {
