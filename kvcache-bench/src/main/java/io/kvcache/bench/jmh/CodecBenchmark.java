@@ -29,8 +29,9 @@ import org.openjdk.jmh.annotations.Warmup;
 /**
  * One half of a layer of Llama-3.1-8B a call: 256 tokens of 8 heads of 128, 512 KiB, or 1 MiB of F32. Sources and
  * targets rotate over 512 MiB each, so that nothing is served from a cache that a request would not find warm.
- * Checksums are taken as the cache takes them: of what is stored before it is decoded; of that and of the content when it is
- * encoded. {@link CodecTable} makes GB/s of the times, and shares of {@link #copy}, which is of the uncompressed bytes.
+ * Checksums are taken as the cache takes them: of what is stored before it is decoded; of that and of the content when
+ * it is encoded. {@link CodecTable} makes GB/s of the times, and shares of {@link #copy}, which is of the uncompressed
+ * bytes.
  */
 @State(Scope.Thread)
 @BenchmarkMode(Mode.AverageTime)

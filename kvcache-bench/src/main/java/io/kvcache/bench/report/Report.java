@@ -18,8 +18,9 @@ import java.util.stream.Collectors;
 
 /**
  * A page that says what was measured, how, and where: text, tables and plots in the order in which they are added,
- * after the command line and the machine. The page is one file that needs nothing else, neither network nor other files; the
- * plots are drawn by Chart.js, which is part of it. Whoever reads it without scripts has all figures in the tables.
+ * after the command line and the machine. The page is one file that needs nothing else, neither network nor other
+ * files; the plots are drawn by Chart.js, which is part of it. Whoever reads it without scripts has all figures in the
+ * tables.
  * Not thread-safe.
  */
 public final class Report {
