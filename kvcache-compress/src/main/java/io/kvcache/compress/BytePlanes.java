@@ -28,7 +28,7 @@ import net.jpountz.lz4.LZ4Factory;
  * piece     = length of the frame: 4 bytes, a Zstandard frame (RFC 8878) without dictionary
  * </pre>
  *
- * <p>Each piece holds 262,144 bytes of the plane, the last the rest.
+ * <p>Each piece holds 65,536 bytes of the plane, the last the rest.
  *
  * <p>The encoder turns planes of keys (codings 2 and 4), those of OPAQUE apart, and leaves values in their
  * order: a key's channel keeps its sign and magnitude from token to token, and values repeat where tokens do.
