@@ -23,8 +23,11 @@ import io.kvcache.testkit.TestPrompt;
 import io.kvcache.testkit.TruncatingCompressor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Chunks of which tokens were dropped. {@link TestPrompt#find} checks every row of those that are kept. */
 class PrunedTest extends EngineTest {
@@ -78,7 +81,7 @@ class PrunedTest extends EngineTest {
   }
 
   private static List<Integer> list(int[] positions) {
-    return java.util.Arrays.stream(positions).boxed().toList();
+    return Arrays.stream(positions).boxed().toList();
   }
 
   /** Rows of dense runs are where they belong, and what is between them is left alone. */
@@ -143,12 +146,7 @@ class PrunedTest extends EngineTest {
         head[30] = 8;
       }
     }
-    TokenScores given = TokenScores.none().with(DropMethod.SNAPKV, scores);
-    try (KvReservation space =
-        cache.reserve(NAMESPACE, prompt.tokens(), StoreOptions.defaults().scores(given))) {
-      prompt.write(space);
-      assertTrue(space.commit());
-    }
+    store(cache, prompt, TokenScores.none().with(DropMethod.SNAPKV, scores));
     cache.flush();
     try (KvLease lease = prompt.acquire(cache, PRUNED)) {
       assertTrue(lease.fidelity().exact(), "what is in memory is");
@@ -161,6 +159,68 @@ class PrunedTest extends EngineTest {
       assertEquals(List.of(3, 5, 17, 20, 21, 22, 29, 30), list(kept.positions()[0]));
     }
     assertEquals(2, prompt.find(again, PRUNED));
+  }
+
+  /** Goal: what an engine's mask drops is dropped, and what it keeps is kept. Method: masks of fewer than the share. */
+  @ParameterizedTest
+  @EnumSource(names = {"SNAPKV", "H2O", "EXPECTED_ATTENTION", "KVZIP"})
+  void aMaskDecidesAlone(DropMethod method) throws Exception {
+    Encoding half = Encoding.RAW.keeping(method, 50);
+    KvCache cache = inMemory(half);
+    TestPrompt prompt = prompt(1, 3);
+    int[][] wanted = {{1, 2, 15, 40, 41}, {0, 8, 9, 33, 47}};
+    float[][][] mask = new float[3][][];
+    for (int layer = 0; layer < 3; layer++) {
+      mask[layer] = new float[LAYOUT.layer(layer).kvHeads()][prompt.length()];
+      for (int head = 0; head < mask[layer].length; head++) {
+        Arrays.fill(mask[layer][head], Float.NEGATIVE_INFINITY);
+        for (int token : wanted[(layer + head) % 2]) {
+          mask[layer][head][token] = Float.POSITIVE_INFINITY;
+        }
+      }
+    }
+    store(cache, prompt, TokenScores.none().with(method, mask));
+    background.runAll();
+    assertEquals(3, prompt.find(cache, PRUNED));
+    try (KvLease lease = prompt.acquire(cache, PRUNED)) {
+      for (int layer = 0; layer < 3; layer++) {
+        KvKept kept = lease.kept(lease.runs().getFirst(), layer);
+        for (int head = 0; head < kept.positions().length; head++) {
+          assertEquals(list(wanted[(layer + head) % 2]), list(kept.positions()[head]), "layer " + layer);
+        }
+      }
+    }
+  }
+
+  /** Goal: a mask may drop everything; the tokens are still covered. */
+  @Test
+  void aMaskMayKeepNothing() throws Exception {
+    KvCache cache = inMemory(Encoding.RAW.keeping(DropMethod.KVZIP, 90));
+    TestPrompt prompt = prompt(1, 2);
+    float[][][] mask = new float[3][][];
+    for (int layer = 0; layer < 3; layer++) {
+      mask[layer] = new float[LAYOUT.layer(layer).kvHeads()][prompt.length()];
+      for (float[] head : mask[layer]) {
+        Arrays.fill(head, Float.NEGATIVE_INFINITY);
+      }
+    }
+    store(cache, prompt, TokenScores.none().with(DropMethod.KVZIP, mask));
+    background.runAll();
+    assertEquals(2, prompt.find(cache, PRUNED));
+    try (KvLease lease = prompt.acquire(cache, PRUNED)) {
+      KvKept kept = lease.kept(lease.runs().getFirst(), 0);
+      assertEquals(0, kept.kept());
+      assertEquals(0, kept.keys().byteSize() + kept.values().byteSize());
+      assertEquals(2 * CHUNK_TOKENS, kept.tokens());
+    }
+  }
+
+  private static void store(KvCache cache, TestPrompt prompt, TokenScores scores) throws Exception {
+    try (KvReservation space =
+        cache.reserve(NAMESPACE, prompt.tokens(), StoreOptions.defaults().scores(scores))) {
+      prompt.write(space);
+      assertTrue(space.commit());
+    }
   }
 
   private static LruPlacement policy(Encoding onDisk) {

@@ -180,13 +180,12 @@ final class ColumnPass {
       ColumnAttention attention = scratch[runner].attention;
       int end = state.length() + block.firstToken + block.columns;
       attention.load(state, layer, kvHead, end);
-      int[] firstRecorded = scores.stream()
-          .mapToInt(all -> Math.max(0, all.fromQuery() - (end - block.columns))).toArray();
-      mass[task] = attention.attend(kvHead, block.queries, block.attended, block.columns, firstRecorded);
+      mass[task] = attention.attend(kvHead, block.queries, block.attended, block.columns,
+          end - block.columns, scores);
     });
     for (int task = 0; task < mass.length; task++) {
       for (int i = 0; i < scores.size(); i++) {
-        if (mass[task][i] != null) { // summed here rather than by the threads, to keep one order
+        if (mass[task][i] != null) { // put together here rather than by the threads, to keep one order
           int kvHead = task % kvHeads;
           int[] positions = state.positions(layer, kvHead, state.length() + tokens);
           scores.get(i).add(layer, kvHead, positions, mass[task][i]);

@@ -86,7 +86,8 @@ class PrunedServingTest {
     PromptQueries queries = new PromptQueries();
     model.prefill(state, new PrefillNotes(List.of(window, all), queries), prompt);
     return TokenScores.none().snapKv(window.mass(), 16).h2o(all.mass())
-        .with(DropMethod.EXPECTED_ATTENTION, ExpectedAttention.scores(state, queries));
+        .with(DropMethod.EXPECTED_ATTENTION, ExpectedAttention.scores(state, queries))
+        .kvZip(Repetition.attention(model, state, prompt));
   }
 
   private void store(KvCache cache, KvState state, TokenScores scores) {

@@ -82,7 +82,7 @@ class SensitivityTest {
     try (Transformer transformer = new Transformer(weights, 2);
         KvState state = transformer.newState(DOCUMENT.tokens().length)) {
       TokenScores scores = EngineScores.prefill(transformer, state, DOCUMENT.tokens());
-      assertEquals(EnumSet.of(DropMethod.SNAPKV, DropMethod.H2O, DropMethod.EXPECTED_ATTENTION),
+      assertEquals(EnumSet.range(DropMethod.SNAPKV, DropMethod.KVZIP),
           scores.methods());
       int last = DOCUMENT.tokens().length - 1;
       assertEquals(Float.POSITIVE_INFINITY, scores.of(DropMethod.SNAPKV, 1, 1)[last - 63]);

@@ -269,7 +269,7 @@ class PrunedFrameTest {
     assertEquals("kept positions of mode 1 are not known", refusalOf(208, 1));
     assertEquals("kept positions of mode 3 are not known", refusalOf(208, 3));
     assertEquals("dropping method 0 keeps 25 percent", refusalOf(METHOD_AT, 0));
-    assertEquals("dropping method 7 keeps 25 percent", refusalOf(METHOD_AT, 7));
+    assertEquals("dropping method 8 keeps 25 percent", refusalOf(METHOD_AT, 8));
     assertEquals("dropping method 255 keeps 25 percent", refusalOf(METHOD_AT, 255));
     for (int percent : new int[] {0, 100, 101, 255}) {
       assertEquals("dropping method 3 keeps " + percent + " percent", refusalOf(RETAINED_AT, percent));
