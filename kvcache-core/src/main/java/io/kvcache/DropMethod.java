@@ -32,7 +32,7 @@ public enum DropMethod {
     this.label = label;
   }
 
-  /** The number that stands for this method in frames and notes, 0 to 255; never reused. */
+  /** The number that stands for this method in frames and notes, 0 to 127; never reused. */
   public int number() {
     return number;
   }

@@ -28,6 +28,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Chunks of which tokens were dropped. {@link TestPrompt#find} checks every row of those that are kept. */
 class PrunedTest extends EngineTest {
@@ -108,7 +109,7 @@ class PrunedTest extends EngineTest {
   /** What was pruned moves as it is; rows that are exact can be rounded later. */
   @Test
   void prunedChunksAreDemotedAndRounded() throws Exception {
-    Encoding rounded = new Encoding(TruncatingCompressor.CODEC, DropMethod.KNORM, 50);
+    Encoding rounded = Encoding.of(TruncatingCompressor.CODEC).keeping(DropMethod.KNORM, 50);
     MemoryTier ssd = tier("ssd", DISK, 20);
     KvCache cache =
         openStill(LruPlacement.withEncodings(HALF, rounded), tier("dram", MEMORY, 20), ssd);
@@ -244,6 +245,80 @@ class PrunedTest extends EngineTest {
         () -> TokenScores.none().with(DropMethod.H2O, new float[][][] {{{1, 2}, {1}}}));
     assertThrows(IllegalArgumentException.class,
         () -> TokenScores.none().with(DropMethod.H2O, new float[0][][]));
+  }
+
+  /** Goal: who can only leave out whole tokens gets such chunks, or exact ones, and never others. */
+  @Test
+  void uniformlyPrunedChunksAreForThoseWhoAsk() {
+    AcquireOptions uniformly = AcquireOptions.any().acceptingUniformlyPruned();
+    KvCache cache = inMemory(Encoding.RAW.keepingUniformly(DropMethod.KNORM, 50));
+    prompt(1, 3).store(cache);
+    assertEquals(3, prompt(1, 3).find(cache, uniformly), "exact will do");
+    background.runAll();
+    assertEquals(0, prompt(1, 3).find(cache, AcquireOptions.any()));
+    assertEquals(3, prompt(1, 3).find(cache, uniformly));
+    assertEquals(3, prompt(1, 3).find(cache, PRUNED));
+    try (KvLease lease = prompt(1, 3).acquire(cache, uniformly)) {
+      Run run = lease.runs().getFirst();
+      assertEquals("uniform-knorm-50", run.codec());
+      assertEquals(new Fidelity.Pruned(0.5, Fidelity.EXACT), run.fidelity());
+      List<Integer> positions = list(lease.kept(run, 0).positions()[0]);
+      assertEquals(3 * CHUNK_TOKENS / 2, positions.size());
+      for (int layer = 0; layer < LAYOUT.layers().size(); layer++) {
+        for (int[] head : lease.kept(run, layer).positions()) {
+          assertEquals(positions, list(head), "layer " + layer);
+        }
+      }
+    }
+  }
+
+  /** Goal: the same after a restart, which knows the entries by their notes alone; and from a disk. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void whoeverAsksForUniformChunksNeverGetsOthers(boolean uniform) throws Exception {
+    Encoding encoding = uniform ? Encoding.RAW.keepingUniformly(DropMethod.KEYDIFF, 50)
+        : Encoding.RAW.keeping(DropMethod.KEYDIFF, 50);
+    MemoryTier ssd = tier("ssd", DISK, 20);
+    KvCache cache = openStill(LruPlacement.withEncodings(encoding, encoding), tier("dram", MEMORY, 20), ssd);
+    TestPrompt prompt = prompt(1, 2);
+    prompt.store(cache);
+    background.runAll();
+    AcquireOptions uniformly = AcquireOptions.any().acceptingUniformlyPruned();
+    assertEquals(uniform ? 2 : 0, prompt.find(cache, uniformly));
+    cache.flush();
+    close(ssd);
+    KvCache again = openStill(LruPlacement.withEncodings(encoding, encoding), tier("dram", MEMORY, 20),
+        checked(ssd.reopen()));
+    assertEquals(uniform ? 2 : 0, prompt.find(again, uniformly));
+    assertEquals(2, prompt.find(again, PRUNED));
+  }
+
+  /** Uniform chunks move and are rounded like others, and stay uniform; they are not made into others. */
+  @Test
+  void uniformChunksStayUniform() {
+    Encoding uniform = Encoding.RAW.keepingUniformly(DropMethod.KNORM, 50);
+    Encoding rounded = Encoding.of(TruncatingCompressor.CODEC).keepingUniformly(DropMethod.KNORM, 50);
+    for (Encoding onDisk : List.of(rounded, HALF)) {
+      KvCache cache = openStill(LruPlacement.withEncodings(uniform, onDisk), tier("dram", MEMORY, 20),
+          tier("ssd", DISK, 20));
+      prompt(1, 3).store(cache);
+      background.runAll();
+      assertEquals(3, prompt(1, 3).find(cache, AcquireOptions.any().acceptingUniformlyPruned()));
+      for (int other = 2; other < 20; other++) {
+        prompt(other, 3).store(cache);
+        background.runAll();
+      }
+      AcquireOptions uniformly = AcquireOptions.any().acceptingUniformlyPruned();
+      try (KvLease lease = prompt(1, 3).acquire(cache, uniformly)) {
+        Run run = lease.runs().getFirst();
+        assertEquals("ssd", run.tier());
+        assertEquals(
+            onDisk == rounded ? "uniform-knorm-50+" + new TruncatingCompressor().name() : "uniform-knorm-50",
+            run.codec());
+      }
+      assertEquals(3, prompt(1, 3).find(cache, uniformly));
+      close();
+    }
   }
 
   /** Without scores a method that needs them changes nothing. */

@@ -8,10 +8,10 @@ import java.util.List;
  * The attention that a prompt's KV receives while the model reads the prompt once more behind it: what KVzip scores
  * tokens by (Kim et al., 2025; kvpress's {@code KVzipPress}).
  *
- * <p>A long prompt is repeated piece by piece, each behind the prompt alone and led in by the eight tokens before it, so
- * that the model knows where it is. There the original asks in words; a model that was not trained on any understands
- * the lead alone. Attention is spread over the whole prompt and what was repeated so far, where kvpress leaves out what
- * belongs to other pieces to save time.
+ * <p>A long prompt is repeated piece by piece, each behind the prompt alone and led in by the eight tokens before it,
+ * so that the model knows where it is. There the original asks in words; a model that was not trained on any
+ * understands the lead alone. Attention is spread over the whole prompt and what was repeated so far, where kvpress
+ * leaves out what belongs to other pieces to save time.
  */
 public final class Repetition {
   /** The most tokens repeated at once, as in the paper. */

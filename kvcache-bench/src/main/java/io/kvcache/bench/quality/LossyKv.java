@@ -118,14 +118,11 @@ final class LossyKv implements AttentionFidelity.Rows {
   }
 
   private Kept[] kept(Encoding encoding) {
-    long[][][][] selected = new long[layout.layers().size()][][][];
-    float[][][] ranking = scores.computeIfAbsent(encoding.dropping(), this::rank);
-    Arrays.setAll(selected,
-        layer -> Selection.select(ranking[layer], layout.chunkTokens(), encoding.retainedPercent()));
-    return Kept.perChunk(layout, selected);
+    return Selection.kept(layout, scores.computeIfAbsent(encoding.dropping(), this::rank), encoding);
   }
 
-  private float[][][] rank(DropMethod method) {
+  /** Scores of every token of the full chunks, [layer][kvHead][token]. */
+  float[][][] rank(DropMethod method) {
     float[][][] ranking = new float[layout.layers().size()][][];
     for (int layer = 0; layer < ranking.length; layer++) {
       LayerSpec spec = layout.layer(layer);

@@ -14,8 +14,9 @@ class RepetitionTest {
   private final ModelWeights weights = ModelWeights.random(CONFIG, 1);
 
   /**
-   * Goal: the scores are those of the definition. Method: the plain twin reads prompt and repeated tokens; every query's
-   * softmax over all keys up to its own is written out. Lengths for which all is repeated at once, and in two pieces.
+   * Goal: the scores are those of the definition. Method: the plain twin reads prompt and repeated tokens; every
+   * query's softmax over all keys up to its own is written out. Lengths for which all is repeated at once, and in two
+   * pieces.
    */
   @Test
   void equalsItsDefinition() {

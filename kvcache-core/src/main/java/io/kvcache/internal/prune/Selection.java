@@ -1,5 +1,7 @@
 package io.kvcache.internal.prune;
 
+import io.kvcache.Encoding;
+import io.kvcache.KvLayout;
 import java.util.Arrays;
 
 /**
@@ -9,11 +11,29 @@ import java.util.Arrays;
  * rectangular. How many a chunk may keep is decided over the run: each head's best tokens are counted chunk by chunk,
  * and the counts averaged over the heads.
  *
- * <p>A score of minus infinity says that a token is not wanted: it takes no part in the counting, so that it is kept only
- * where another head wants more tokens of the same chunk.
+ * <p>A score of minus infinity says that a token is not wanted: it takes no part in the counting, so that it is kept
+ * only where another head wants more tokens of the same chunk.
  */
 public final class Selection {
   private Selection() {}
+
+  /**
+   * The tokens kept of each chunk of a run, by the encoding's share, in each head or uniformly.
+   *
+   * @param scores {@code [layer][kvHead][token]} over the run, whose tokens are whole chunks; by the encoding's method
+   */
+  public static Kept[] kept(KvLayout layout, float[][][] scores, Encoding encoding) {
+    if (encoding.uniform()) {
+      long[][][] chunks = select(new float[][] {Consensus.of(scores)}, layout.chunkTokens(),
+          encoding.retainedPercent());
+      return Arrays.stream(chunks).map(heads -> Kept.uniform(layout, heads[0])).toArray(Kept[]::new);
+    }
+    long[][][][] selected = new long[scores.length][][][];
+    for (int layer = 0; layer < scores.length; layer++) {
+      selected[layer] = select(scores[layer], layout.chunkTokens(), encoding.retainedPercent());
+    }
+    return Kept.perChunk(layout, selected);
+  }
 
   /** Tokens that each head keeps of a run of {@code tokens}: the share, rounded down, but at least one. */
   public static int budget(int tokens, int retainedPercent) {
@@ -59,7 +79,7 @@ public final class Selection {
   }
 
   /** Tokens, the one to keep first coming first: sorts keys of the score's order above, the token below. */
-  private static int[] ranked(float[] scores) {
+  static int[] ranked(float[] scores) {
     long[] keys = new long[scores.length];
     for (int token = 0; token < keys.length; token++) {
       float score = Float.isNaN(scores[token]) ? -Float.MAX_VALUE : scores[token] + 0f; // −0 equals +0
