@@ -33,7 +33,7 @@ final class ColumnAttention {
 
   /** Takes in the entries of one head up to position {@code end}, where the block of queries ends. */
   void load(KvState state, int layer, int kvHead, int end) {
-    entries = state.entries(layer, end);
+    entries = state.entries(layer, kvHead, end);
     state.readKeys(layer, kvHead, end,
         (block, offset, stride, rows, first) -> Bf16.widen(block, offset, stride, rows, keys, first));
     state.readValues(layer, kvHead, end, (block, offset, stride, rows, first) -> Bf16.widenTransposed(block,

@@ -82,8 +82,10 @@ final class ColumnPass {
     this.notes = notes;
     config = weights.config();
     blocks = cut(tokens);
-    int entries = IntStream.range(0, config.layers()).map(layer -> entries(layer, tokens.length)).max()
-        .orElseThrow();
+    int entries = IntStream.range(0, config.layers() * config.kvHeads())
+        .map(each -> state.entries(each / config.kvHeads(), each % config.kvHeads(),
+            state.length() + tokens.length))
+        .max().orElseThrow();
     scratch = new Scratch[workers.threads()];
     Arrays.setAll(scratch, i -> new Scratch(config, blocks[0].columns, entries));
   }
@@ -135,11 +137,6 @@ final class ColumnPass {
       column[i] = block.x[i][token - block.firstToken];
     }
     return column;
-  }
-
-  /** Entries of a layer up to and including {@code newTokens} of this run's tokens. */
-  private int entries(int layer, int newTokens) {
-    return state.entries(layer, state.length() + newTokens);
   }
 
   /** Writes the block's keys and values to the state and leaves its scaled queries in the block. */

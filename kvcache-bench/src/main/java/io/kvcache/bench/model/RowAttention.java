@@ -31,7 +31,7 @@ final class RowAttention {
       KvState state, int layer, int kvHead, float[][] queries, float[][] attended,
       List<AttentionScores> scores) {
     int end = state.length() + queries.length;
-    int entries = state.entries(layer, end);
+    int entries = state.entries(layer, kvHead, end);
     load(state, layer, kvHead, end, entries);
     for (int t = 0; t < queries.length; t++) {
       int visible = entries - (queries.length - 1 - t);

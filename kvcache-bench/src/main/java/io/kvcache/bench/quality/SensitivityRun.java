@@ -86,7 +86,7 @@ final class SensitivityRun implements AutoCloseable {
   }
 
   /** Fills a state with encoded chunks, and behind them the exact rows of the last tokens, which are never stored. */
-  private static void restore(KvState state, KvState exact, int encodedTokens, List<PrunedLayer> encoded) {
+  static void restore(KvState state, KvState exact, int encodedTokens, List<PrunedLayer> encoded) {
     state.appendPruned(encodedTokens, encoded);
     long from = (long) encodedTokens * exact.rowBytes();
     long bytes = (long) (exact.length() - encodedTokens) * exact.rowBytes();

@@ -5,14 +5,14 @@ import java.util.Arrays;
 /**
  * One ranking of the tokens of a run for all layers and heads, where they have to keep the same.
  *
- * <p>It is the mean of their ranks. Scores of different heads say nothing about each other: those of a method may be norms
- * of any size, or shares of attention that in one head rests on few tokens and in another on many. Ranks have one scale
- * whatever the method, and no head has more of a say than another. On recall documents their mean was better than the
- * best rank of any head, and, over all methods, than the mean of scores divided by their sum (measured; the figures are
- * in {@code ARCHITECTURE.md}).
+ * <p>It is the mean of their ranks. Scores of different heads say nothing about each other: those of a method may be
+ * norms of any size, or shares of attention that in one head rests on few tokens and in another on many. Ranks have one
+ * scale whatever the method, and no head has more of a say than another. On recall documents their mean was better than
+ * the best rank of any head, and, over all methods, than the mean of scores divided by their sum (measured; the figures
+ * are in {@code ARCHITECTURE.md}).
  *
- * <p>What every head wants first of all, with a score of infinity, comes first, and what none wants, with minus infinity,
- * is not wanted: so a mask that is the same for all stays a mask.
+ * <p>What every head wants first of all, with a score of infinity, comes first, and what none wants, with minus
+ * infinity, is not wanted: so a mask that is the same for all stays a mask.
  */
 final class Consensus {
   private Consensus() {}
