@@ -91,11 +91,12 @@ def bf16(x):
 
 
 def frame(encoded_layout, chunk_tokens, halves, key, root_key, previous, index, generation, created, expiry=0,
-          parent=0, method=0, percent=100, kept=None, scores=None):
+          parent=0, method=0, percent=100, kept=None, uniform=False, scores=None):
     """A raw frame in one group: its parts.
 
     halves: keys and values of every layer, layer by layer; b"" where there are none
     kept:   for each layer and head the offsets that are kept; None for all
+    uniform: whether they are the same for each, and written down once
     scores: method number -> for each layer and head a score for each token of the chunk; None for none
     """
     variant = 0 if kept is None else 1
@@ -107,6 +108,9 @@ def frame(encoded_layout, chunk_tokens, halves, key, root_key, previous, index, 
         table += struct.pack("<QII", len(rows), crc32c(rows), crc32c(half) if rows else 0)
     for heads in kept or []:
         positions += b"".join(bitmap(chunk_tokens, head) for head in heads)
+    mode = 0 if kept is None else 2
+    if uniform:
+        mode, positions = 1, bitmap(chunk_tokens, kept[0][0])
     body[:64] = preamble(key, variant, generation, 0, 1, len(body))
     payload = b"".join(bf16(x) for _, layers in sorted((scores or {}).items())
                        for heads in layers for row in heads for x in row)
@@ -118,7 +122,7 @@ def frame(encoded_layout, chunk_tokens, halves, key, root_key, previous, index, 
     fields = hashlib.sha256(encoded_layout).digest() + root_key + previous
     fields += struct.pack("<QIIII", index * chunk_tokens, chunk_tokens, 0, layers, 1)
     fields += struct.pack("<qqQ", created, expiry, parent)
-    fields += struct.pack("<BBBB", 0 if kept is None else 2, 0, method, percent) + bytes(20) + scored
+    fields += struct.pack("<BBBB", mode, 0, method, percent) + bytes(20) + scored
     fields += struct.pack("<IIQ", 0, layers, len(body)) + table + positions
     header = preamble(key, variant, generation, 0, 0, 64 + len(fields) + 4) + fields
     parts = [header + struct.pack("<I", crc32c(fields)), bytes(body)]
@@ -203,6 +207,8 @@ def main():
 
     for title, data in zip(("pruned: header part", "pruned: group part"), pruned()):
         show(title, data)
+    for title, data in zip(("uniform: header part", "uniform: group part"), pruned(uniform=True)):
+        show(title, data)
     scores = {4: [[[f32(t / 3) for t in range(16, 31)] + [float("inf")]], [[-t for t in range(16, 32)]]],
               6: [[[1 + t / 256 for t in range(16, 32)]], [[f32(3.4028235e38)] * 16]]}
     parts = frame(LAYOUT, 16, halves, second, base, first, 1, 0x0123456789ABCDEF, 1_790_000_000_000,
@@ -214,8 +220,8 @@ def main():
 PRUNED_LAYERS = [(2, 2, 1, "f16", 0), (1, 3, 0, "bf16", 0), (1, 1, 1, "f32", 0)]
 
 
-def pruned():
-    """The byte at offset n of a half of layer i is 7n + i, modulo 256; layer 2 keeps nothing."""
+def pruned(uniform=False):
+    """The byte at offset n of a half of layer i is 7n + i, modulo 256; layer 2 keeps nothing, unless uniformly."""
     encoded = layout(16, PRUNED_LAYERS)
     halves = []
     for i, (heads, key_dim, value_dim, dtype, _) in enumerate(PRUNED_LAYERS):
@@ -223,10 +229,12 @@ def pruned():
             size = 16 * heads * dim * (4 if dtype == "f32" else 2)
             halves.append(bytes((at * 7 + i) % 256 for at in range(size)))
     kept = [[[0, 5, 15], [2, 3, 8]], [[7]], [[]]]
+    if uniform:
+        kept = [[[0, 5, 15]] * 2, [[0, 5, 15]], [[0, 5, 15]]]
     base = root(encoded, MODEL)
     first, second = keys(base, 16, list(range(1, 33)))
     return frame(encoded, 16, halves, second, base, first, 1, 0x0123456789ABCDEF, 1_790_000_000_000,
-                 parent=0x0123456789ABCDEE, method=3, percent=25, kept=kept)
+                 parent=0x0123456789ABCDEE, method=3, percent=25, kept=kept, uniform=uniform)
 
 
 def show(title, data):

@@ -20,7 +20,9 @@ public enum DropMethod {
   /** Attention received from all tokens behind (Zhang et al., 2023), for each of them that could give any. */
   H2O(5, "h2o"),
   /** Attention expected of the queries to come, times the norm of the value (Devoto et al., 2025). */
-  EXPECTED_ATTENTION(6, "expected");
+  EXPECTED_ATTENTION(6, "expected"),
+  /** The most attention received while the model repeats the prompt from its KV (Kim et al., 2025), or a mask. */
+  KVZIP(7, "kvzip");
 
   private final int number;
   private final String label;
@@ -30,7 +32,7 @@ public enum DropMethod {
     this.label = label;
   }
 
-  /** The number that stands for this method in frames and notes, 0 to 255; never reused. */
+  /** The number that stands for this method in frames and notes, 0 to 127; never reused. */
   public int number() {
     return number;
   }

@@ -92,7 +92,7 @@ public interface KvLease extends AutoCloseable {
    * @param firstToken position of the first token, kept or not
    * @param tokens tokens, kept or not
    * @param positions {@code [kvHead][kept]}: positions in the context of the tokens each head keeps, ascending; as
-   *     many for every head
+   *     many for every head, and of runs that were pruned uniformly the same for every head and layer
    * @param keys {@code [kvHead][kept][headDim]}, read-only
    * @param values {@code [kvHead][kept][headDim]}, read-only; empty where a layer has none
    */

@@ -1,5 +1,6 @@
 package io.kvcache;
 
+import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.Map;
 import java.util.Set;
@@ -8,13 +9,21 @@ import java.util.Set;
  * How much the tokens of a prompt matter, as the engine's attention saw it, for the {@linkplain
  * DropMethod#needsScores dropping methods that need it}. Immutable; the arrays belong to it once given.
  *
- * <p>Scores are {@code [layer][kvHead][token]} over all tokens of the prompt; higher is kept rather, infinity always.
- * They are compared within one layer and head only. {@link #snapKv} and {@link #h2o} make them of summed attention.
+ * <p>Scores are {@code [layer][kvHead][token]} over all tokens of the prompt; higher is kept rather, infinity first of
+ * all, minus infinity never for its own sake. They are compared within one layer and head only. {@link #snapKv},
+ * {@link #h2o} and {@link #kvZip} make them of attention.
+ *
+ * <p>So scores of infinity and minus infinity are a <em>mask</em>: given {@link #with} any method, and a share that has
+ * room for what it keeps, they decide alone. Fewer tokens than the share are then kept, rather than one that the mask
+ * drops. All heads of a layer store equally many tokens of a chunk, though: where a mask wants different numbers, it is
+ * their mean, and heads that wanted fewer keep some that were to be dropped, the latest.
  */
 public final class TokenScores {
   private static final TokenScores NONE = new TokenScores(Map.of());
   /** Neighbours averaged over, as in kvpress. */
   private static final int SNAPKV_KERNEL = 5;
+  /** First tokens of a prompt, which KVzip keeps whatever they say, as in kvpress. */
+  private static final int KVZIP_SINKS = 4;
 
   private final Map<DropMethod, float[][][]> byMethod;
 
@@ -119,6 +128,29 @@ public final class TokenScores {
       }
     }
     return with(DropMethod.H2O, scores);
+  }
+
+  /**
+   * KVzip's scores (Kim et al., 2025, section 3; kvpress's {@code KVzipPress}): having read the prompt, the engine has
+   * the model read it once more behind itself, in pieces of about 2,048 tokens if it is long, each behind the prompt
+   * alone, as if it answered a request to repeat that. What the model does not look at even for that is not needed for
+   * any question. The first four tokens are always kept. Costs the engine about as much as the prefill did, or twice.
+   *
+   * @param attention {@code [layer][kvHead][token]}: the greatest weight, 0 to 1, that a query of a repeated token gave
+   *     a token of the prompt, over all of them and the query heads of a KV head
+   */
+  public TokenScores kvZip(float[][][] attention) {
+    requireRegular(DropMethod.KVZIP, attention);
+    float[][][] scores = new float[attention.length][][];
+    for (int layer = 0; layer < scores.length; layer++) {
+      scores[layer] = new float[attention[layer].length][];
+      for (int head = 0; head < scores[layer].length; head++) {
+        float[] row = attention[layer][head].clone();
+        Arrays.fill(row, 0, Math.min(KVZIP_SINKS, row.length), Float.POSITIVE_INFINITY);
+        scores[layer][head] = row;
+      }
+    }
+    return with(DropMethod.KVZIP, scores);
   }
 
   /** Those for these methods alone. */

@@ -7,10 +7,11 @@ import io.kvcache.spi.Compressor;
 import java.util.Arrays;
 import java.util.List;
 
-/** Encodings as people write them: {@code int8}, {@code keydiff-50}, {@code h2o-30+int4}. */
+/** Encodings as people write them: {@code int8}, {@code keydiff-50}, {@code h2o-30+int4}, {@code uniform-h2o-30}. */
 public final class EncodingNames {
   private static final List<Compressor> CODECS = Compressors.all();
   private static final String RAW = "raw";
+  private static final String UNIFORM = "uniform-";
 
   private EncodingNames() {}
 
@@ -31,7 +32,8 @@ public final class EncodingNames {
       return Encoding.of(codec(name));
     }
     int plus = name.indexOf('+');
-    String dropping = plus >= 0 ? name.substring(0, plus) : name;
+    boolean uniform = name.startsWith(UNIFORM);
+    String dropping = name.substring(uniform ? UNIFORM.length() : 0, plus >= 0 ? plus : name.length());
     int dash = dropping.lastIndexOf('-');
     try {
       DropMethod method = Arrays.stream(DropMethod.values())
@@ -39,8 +41,8 @@ public final class EncodingNames {
           .findFirst()
           .orElseThrow(() -> unknown(name));
       int percent = Integer.parseInt(dropping.substring(dash + 1));
-      return Encoding.of(plus >= 0 ? codec(name.substring(plus + 1)) : Encoding.RAW.codec())
-          .keeping(method, percent);
+      Encoding all = Encoding.of(plus >= 0 ? codec(name.substring(plus + 1)) : Encoding.RAW.codec());
+      return uniform ? all.keepingUniformly(method, percent) : all.keeping(method, percent);
     } catch (IndexOutOfBoundsException | NumberFormatException malformed) {
       throw unknown(name);
     }

@@ -7,6 +7,7 @@ import io.kvcache.bench.limits.SsdCommand;
 import io.kvcache.bench.local.IndexMemoryCommand;
 import io.kvcache.bench.local.LookupLoadCommand;
 import io.kvcache.bench.placement.PlacementStudyCommand;
+import io.kvcache.bench.quality.DroppingFormsCommand;
 import io.kvcache.bench.quality.FidelityCommand;
 import io.kvcache.bench.quality.SensitivityCommand;
 import java.io.IOException;
@@ -27,8 +28,9 @@ import picocli.CommandLine.ParameterException;
     version = "kvcache-bench 0.1.0-SNAPSHOT",
     synopsisSubcommandLabel = "COMMAND",
     subcommands = {DemoCommand.class, LimitsCommand.class, PrefillCommand.class, JmhCommand.class,
-      KvSampleCommand.class, SensitivityCommand.class, PlacementStudyCommand.class, IndexMemoryCommand.class,
-      SsdCommand.class, LookupLoadCommand.class, FidelityCommand.class})
+      KvSampleCommand.class, SensitivityCommand.class, DroppingFormsCommand.class,
+      PlacementStudyCommand.class, IndexMemoryCommand.class, SsdCommand.class, LookupLoadCommand.class,
+      FidelityCommand.class})
 public final class Main {
   private Main() {}
 

@@ -100,6 +100,37 @@ class ProfileTest extends EngineTest {
     assertTrue(policy.segments.stream().noneMatch(segment -> Double.isNaN(segment.quality(0))));
   }
 
+  /** Goal: a probe, whose engine may know no other form, is shown no tokens dropped but as the candidates do. */
+  @Test
+  void probesAreShownNoOtherFormOfPruning() throws Exception {
+    for (boolean uniform : new boolean[] {false, true}) {
+      Encoding before = uniform ? Encoding.RAW.keepingUniformly(DropMethod.KNORM, 50) : PRUNED;
+      MemoryTier ssd = tier("ssd", DISK, 80);
+      Scripted first = new Scripted(before);
+      KvCache cache = open(builder(first, still(clock), ssd));
+      TestPrompt trunk = prompt(1, 2);
+      trunk.store(cache);
+      first.reencode(0, before, false);
+      cache.prefetch(NAMESPACE, trunk.tokens());
+      background.runAll();
+      cache.flush();
+      close(ssd);
+      List<String> shown = new ArrayList<>();
+      Scripted second = new Scripted(Encoding.RAW.keepingUniformly(DropMethod.KEYDIFF, 50));
+      MemoryTier again = checked(ssd.reopen());
+      cache = open(builder(second, still(clock), again).probe((context, exact, lossy) -> {
+        shown.addAll(lossy.runs().stream().map(KvLease.Run::codec).toList());
+        return OptionalDouble.of(0.5);
+      }, Duration.ofSeconds(20)));
+      TestPrompt longer = trunk.then(2, 2);
+      longer.store(cache);
+      assertEquals(4, longer.find(cache, ANY));
+      assertEquals(uniform ? new Profiling(1, 0) : new Profiling(0, 1), cache.control().profile(LONG));
+      assertEquals(uniform ? List.of("uniform-knorm-50", "uniform-keydiff-50") : List.of(), shown);
+      close(again);
+    }
+  }
+
   @Test
   void aSplitDividesWhatIsLost() {
     KvCache cache = cacheOn(always(0.6), tier("dram", MEMORY, 80));

@@ -71,7 +71,10 @@ record Setup(
       Encoding.of(TrailingZerosCompressor.CODEC).keeping(DropMethod.KEYDIFF, 25),
       Encoding.of(TruncatingCompressor.COARSE_CODEC).keeping(DropMethod.KEYDIFF, 25),
       Encoding.RAW.keeping(DropMethod.SNAPKV, 40),
-      Encoding.of(TruncatingCompressor.CODEC).keeping(DropMethod.SNAPKV, 40));
+      Encoding.of(TruncatingCompressor.CODEC).keeping(DropMethod.SNAPKV, 40),
+      Encoding.RAW.keepingUniformly(DropMethod.KNORM, 50),
+      Encoding.of(TruncatingCompressor.CODEC).keepingUniformly(DropMethod.KNORM, 50),
+      Encoding.of(TrailingZerosCompressor.CODEC).keepingUniformly(DropMethod.SNAPKV, 40));
 
   /** The policies there are. */
   enum Decider {

@@ -262,7 +262,10 @@ final class Simulation {
     if (random.nextInt(8) == 0) {
       options = options.deadline(Duration.ZERO).awaitingPending();
     }
-    return acquire(prompt, setup.crashing() && random.nextBoolean() ? options.acceptingPruned() : options);
+    if (setup.crashing() && random.nextBoolean()) {
+      options = random.nextInt(3) == 0 ? options.acceptingUniformlyPruned() : options.acceptingPruned();
+    }
+    return acquire(prompt, options);
   }
 
   private OpenLease acquire(Prompt prompt, AcquireOptions options) {

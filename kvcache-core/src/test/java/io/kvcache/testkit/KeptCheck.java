@@ -11,6 +11,7 @@ import io.kvcache.KvLease.KvKept;
 import io.kvcache.KvLease.Run;
 import io.kvcache.LayerSpec;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -35,6 +36,11 @@ public final class KeptCheck {
   /** Whether a run lacks tokens. */
   public static boolean pruned(Run run) {
     return run.fidelity() instanceof Fidelity.Pruned;
+  }
+
+  /** Whether a run lacks the same tokens in all layers and heads. */
+  public static boolean uniform(Run run) {
+    return pruned(run) && run.codec().startsWith("uniform-");
   }
 
   /** Whether the token at a position is of a run that lacks some. */
@@ -62,6 +68,7 @@ public final class KeptCheck {
     for (int head = 0; head < spec.kvHeads(); head++) {
       int[] positions = kept.positions()[head];
       assertEquals(kept.kept(), positions.length, at);
+      assertTrue(!uniform(run) || Arrays.equals(positions, kept.positions()[0]), at + ": not uniform");
       int least = kept.firstToken();
       for (int row = 0; row < positions.length; row++) {
         assertTrue(positions[row] >= least && positions[row] < kept.firstToken() + kept.tokens(), at);

@@ -49,7 +49,6 @@ record NominalCodings(long rawChunkBytes) implements Codings {
 
   @Override
   public boolean reencodable(Encoding from, Encoding to) {
-    boolean sameRows = from.dropping() == to.dropping() && from.retainedPercent() == to.retainedPercent();
-    return exact(from) || from.equals(to) || (sameRows && bits(to) < bits(from));
+    return exact(from) || from.equals(to) || (from.keepsAs(to) && bits(to) < bits(from));
   }
 }

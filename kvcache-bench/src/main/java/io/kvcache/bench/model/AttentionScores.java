@@ -3,24 +3,27 @@ package io.kvcache.bench.model;
 import java.util.Arrays;
 
 /**
- * Attention received per layer, KV head and key position, summed over query tokens and over the query heads
- * that share the KV head: the scores token dropping needs. Every query token adds 1 per query head.
+ * Attention received per layer, KV head and key position, from query tokens and the query heads that share the KV head:
+ * the scores token dropping needs. Either all of it, to which every query token adds 1 per query head, or the most that
+ * came from any one of them.
  *
  * <p>Pass the same object to several {@code prefill} calls to keep accumulating. Values do not depend on the
  * number of threads; how a prompt is split may change their last bits. Threads: one call at a time.
  */
 public final class AttentionScores {
   private final int fromQuery;
+  private final boolean greatest;
   private float[][][] mass;
   private int length;
 
-  private AttentionScores(int fromQuery) {
+  private AttentionScores(int fromQuery, boolean greatest) {
     this.fromQuery = fromQuery;
+    this.greatest = greatest;
   }
 
   /** Sums over all queries, as H2O does. */
   public static AttentionScores cumulative() {
-    return new AttentionScores(0);
+    return new AttentionScores(0, false);
   }
 
   /**
@@ -31,7 +34,12 @@ public final class AttentionScores {
     if (position < 0) {
       throw new IllegalArgumentException("position is " + position + ", must be 0 or more");
     }
-    return new AttentionScores(position);
+    return new AttentionScores(position, false);
+  }
+
+  /** Takes the greatest weight over all queries and query heads, as KVzip does. */
+  public static AttentionScores greatest() {
+    return new AttentionScores(0, true);
   }
 
   /** A copy, [layer][kvHead][position] for all positions so far; dropped positions hold what they had. */
@@ -72,11 +80,16 @@ public final class AttentionScores {
     }
   }
 
-  /** Adds {@code weights[entry]} at {@code positions[entry]} for every entry of {@code weights}. */
+  /** Takes the weights that some queries gave together into what others gave before. */
+  float merged(float before, float weight) {
+    return greatest ? Math.max(before, weight) : before + weight;
+  }
+
+  /** Takes in {@code weights[entry]} at {@code positions[entry]} for every entry of {@code weights}. */
   void add(int layer, int kvHead, int[] positions, float[] weights) {
     float[] target = mass[layer][kvHead];
     for (int entry = 0; entry < weights.length; entry++) {
-      target[positions[entry]] += weights[entry];
+      target[positions[entry]] = merged(target[positions[entry]], weights[entry]);
     }
   }
 }

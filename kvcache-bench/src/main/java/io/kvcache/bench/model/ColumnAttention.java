@@ -1,6 +1,7 @@
 package io.kvcache.bench.model;
 
 import java.util.Arrays;
+import java.util.List;
 
 /**
  * Attention of a block of queries, all at once: scores are [entry][query], so that every step, softmax
@@ -32,7 +33,7 @@ final class ColumnAttention {
 
   /** Takes in the entries of one head up to position {@code end}, where the block of queries ends. */
   void load(KvState state, int layer, int kvHead, int end) {
-    entries = state.entries(layer, end);
+    entries = state.entries(layer, kvHead, end);
     state.readKeys(layer, kvHead, end,
         (block, offset, stride, rows, first) -> state.element().widen(block, offset, stride, rows, keys,
             first));
@@ -47,19 +48,22 @@ final class ColumnAttention {
    *
    * @param queries [width][columns], scaled
    * @param attended [width][columns]; the group's part is overwritten
-   * @param firstRecorded for each sum that is wanted, the first column whose attention counts
-   * @return for each sum attention mass per entry; null if no column counts
+   * @param position of the first column's token
+   * @param scores what is wanted of the attention that is paid
+   * @return for each of the scores the attention per entry; null if no column counts
    */
-  float[][] attend(int kvHead, float[][] queries, float[][] attended, int columns, int[] firstRecorded) {
+  float[][] attend(int kvHead, float[][] queries, float[][] attended, int columns, int position,
+      List<AttentionScores> scores) {
+    int[] firstRecorded = scores.stream().mapToInt(all -> Math.max(0, all.fromQuery() - position)).toArray();
     float[][] mass = new float[firstRecorded.length][];
-    Arrays.setAll(mass, sum -> firstRecorded[sum] < columns ? new float[entries] : null);
+    Arrays.setAll(mass, which -> firstRecorded[which] < columns ? new float[entries] : null);
     for (int i = 0; i < config.group(); i++) {
       int offset = (kvHead * config.group() + i) * config.headDim();
       score(queries, offset, columns);
       sumValues(attended, offset, columns);
-      for (int sum = 0; sum < mass.length; sum++) {
-        if (mass[sum] != null) {
-          record(mass[sum], firstRecorded[sum], columns);
+      for (int which = 0; which < mass.length; which++) {
+        if (mass[which] != null) {
+          record(scores.get(which), mass[which], firstRecorded[which], columns);
         }
       }
     }
@@ -106,10 +110,10 @@ final class ColumnAttention {
     }
   }
 
-  private void record(float[] mass, int firstRecorded, int columns) {
+  private void record(AttentionScores scores, float[] mass, int firstRecorded, int columns) {
     for (int p = 0; p < entries; p++) {
       for (int j = firstRecorded; j < columns; j++) {
-        mass[p] += weights[p][j] * inverse[j];
+        mass[p] = scores.merged(mass[p], weights[p][j] * inverse[j]);
       }
     }
   }

@@ -82,8 +82,10 @@ final class ColumnPass {
     this.notes = notes;
     config = weights.config();
     blocks = cut(tokens);
-    int entries = IntStream.range(0, config.layers()).map(layer -> entries(layer, tokens.length)).max()
-        .orElseThrow();
+    int entries = IntStream.range(0, config.layers() * config.kvHeads())
+        .map(each -> state.entries(each / config.kvHeads(), each % config.kvHeads(),
+            state.length() + tokens.length))
+        .max().orElseThrow();
     scratch = new Scratch[workers.threads()];
     Arrays.setAll(scratch, i -> new Scratch(config, blocks[0].columns, entries));
   }
@@ -137,11 +139,6 @@ final class ColumnPass {
     return column;
   }
 
-  /** Entries of a layer up to and including {@code newTokens} of this run's tokens. */
-  private int entries(int layer, int newTokens) {
-    return state.entries(layer, state.length() + newTokens);
-  }
-
   /** Writes the block's keys and values to the state and leaves its scaled queries in the block. */
   private void project(int layer, Block block, Scratch s) {
     ModelWeights.Layer w = weights.layers().get(layer);
@@ -180,13 +177,12 @@ final class ColumnPass {
       ColumnAttention attention = scratch[runner].attention;
       int end = state.length() + block.firstToken + block.columns;
       attention.load(state, layer, kvHead, end);
-      int[] firstRecorded = scores.stream()
-          .mapToInt(all -> Math.max(0, all.fromQuery() - (end - block.columns))).toArray();
-      mass[task] = attention.attend(kvHead, block.queries, block.attended, block.columns, firstRecorded);
+      mass[task] = attention.attend(kvHead, block.queries, block.attended, block.columns,
+          end - block.columns, scores);
     });
     for (int task = 0; task < mass.length; task++) {
       for (int i = 0; i < scores.size(); i++) {
-        if (mass[task][i] != null) { // summed here rather than by the threads, to keep one order
+        if (mass[task][i] != null) { // put together here rather than by the threads, to keep one order
           int kvHead = task % kvHeads;
           int[] positions = state.positions(layer, kvHead, state.length() + tokens);
           scores.get(i).add(layer, kvHead, positions, mass[task][i]);

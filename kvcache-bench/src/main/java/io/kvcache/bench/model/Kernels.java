@@ -107,12 +107,6 @@ final class Kernels {
     }
   }
 
-  static void addScaled(float[] sum, float[] row, float factor, int length) {
-    for (int j = 0; j < length; j++) {
-      sum[j] += row[j] * factor;
-    }
-  }
-
   /** {@code out[j] = row[j] * factor[j] * gain}. */
   static void scale(float[] out, float[] row, float[] factor, float gain, int length) {
     for (int j = 0; j < length; j++) {

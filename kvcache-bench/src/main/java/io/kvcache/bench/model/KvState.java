@@ -126,7 +126,7 @@ public final class KvState implements AutoCloseable {
   /**
    * Appends the positions from {@link #length} to {@code tokens} in pruned form.
    *
-   * @param layers one entry per layer; the numbers kept may differ between layers. Copied.
+   * @param layers one entry per layer; the numbers kept may differ. Copied.
    */
   public void appendPruned(int tokens, List<PrunedLayer> layers) {
     if (tokens <= length || tokens > capacity) {
@@ -220,18 +220,18 @@ public final class KvState implements AutoCloseable {
     MemorySegment.copy(block, 0, half, SHORT, (long) position * rowBytes(), rows * config.kvWidth());
   }
 
-  /** Entries attention sees in a layer up to position {@code end}, which is at least {@link #length}. */
-  int entries(int layer, int end) {
+  /** Entries attention sees in a head up to position {@code end}, which is at least {@link #length}. */
+  int entries(int layer, int kvHead, int end) {
     int entries = end;
     for (PrunedRun run : prunedRuns) {
-      entries -= run.to - run.from - run.layers.get(layer).kept();
+      entries -= run.to - run.from - run.layers.get(layer).kept(kvHead);
     }
     return entries;
   }
 
   /** The original position of every entry of a head, ascending. */
   int[] positions(int layer, int kvHead, int end) {
-    int[] positions = new int[entries(layer, end)];
+    int[] positions = new int[entries(layer, kvHead, end)];
     int entry = 0;
     int position = 0;
     for (PrunedRun run : prunedRuns) {
@@ -269,9 +269,9 @@ public final class KvState implements AutoCloseable {
       entry += run.from - position;
       PrunedLayer pruned = run.layers.get(layer);
       MemorySegment compact = wantKeys ? pruned.keys() : pruned.values();
-      int firstRow = kvHead * pruned.kept();
-      readRows(compact, firstRow, pruned.kept(), config.headDim(), 0, block, entry, sink);
-      entry += pruned.kept();
+      int kept = pruned.kept(kvHead);
+      readRows(compact, pruned.firstRow(kvHead), kept, config.headDim(), 0, block, entry, sink);
+      entry += kept;
       position = run.to;
     }
     readRows(dense, position, end - position, config.kvWidth(), headOffset, block, entry, sink);

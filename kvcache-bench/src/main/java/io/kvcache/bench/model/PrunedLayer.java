@@ -7,14 +7,23 @@ import java.lang.foreign.MemorySegment;
  *
  * <p>The bytes belong to the caller; {@link KvState#appendPruned} copies them.
  *
- * @param positions [kvHead][kept], original positions, ascending; as many for every head of the layer
- * @param keys [kvHead][kept][headDim] as in the state, little-endian, as rotated for their original positions
- * @param values [kvHead][kept][headDim], likewise
+ * @param positions [kvHead][kept], original positions, ascending; a head may keep more than another
+ * @param keys for each head its [kept][headDim] as in the state, little-endian, as rotated for their original positions
+ * @param values for each head its [kept][headDim], likewise
  */
 public record PrunedLayer(int[][] positions, MemorySegment keys, MemorySegment values) {
-  /** Positions kept per head. */
-  public int kept() {
-    return positions[0].length;
+  /** Positions that a head keeps. */
+  public int kept(int kvHead) {
+    return positions[kvHead].length;
+  }
+
+  /** Rows of the heads before one. */
+  int firstRow(int kvHead) {
+    int rows = 0;
+    for (int head = 0; head < kvHead; head++) {
+      rows += positions[head].length;
+    }
+    return rows;
   }
 
   /** Throws IllegalArgumentException unless this is one layer of the model over positions [from, to). */
@@ -26,18 +35,15 @@ public record PrunedLayer(int[][] positions, MemorySegment keys, MemorySegment v
     for (int[] ofHead : positions) {
       checkPositions(ofHead, from, to);
     }
-    long bytes = (long) config.kvWidth() * kept() * Short.BYTES;
+    int rows = firstRow(positions.length);
+    long bytes = (long) config.headDim() * rows * Short.BYTES;
     if (keys.byteSize() != bytes || values.byteSize() != bytes) {
       throw new IllegalArgumentException("keys of " + keys.byteSize() + " and values of "
-          + values.byteSize() + " bytes, " + kept() + " positions kept take " + bytes);
+          + values.byteSize() + " bytes, " + rows + " positions kept of all heads take " + bytes);
     }
   }
 
-  private void checkPositions(int[] ofHead, int from, int to) {
-    if (ofHead.length != kept()) {
-      throw new IllegalArgumentException(
-          ofHead.length + " positions kept for one head, " + kept() + " for another");
-    }
+  private static void checkPositions(int[] ofHead, int from, int to) {
     int least = from;
     for (int position : ofHead) {
       if (position < least || position >= to) {

@@ -31,13 +31,13 @@ final class RowAttention {
       KvState state, int layer, int kvHead, float[][] queries, float[][] attended,
       List<AttentionScores> scores) {
     int end = state.length() + queries.length;
-    int entries = state.entries(layer, end);
+    int entries = state.entries(layer, kvHead, end);
     load(state, layer, kvHead, end, entries);
     for (int t = 0; t < queries.length; t++) {
       int visible = entries - (queries.length - 1 - t);
       int position = state.length() + t;
-      boolean recorded = scores.stream().anyMatch(all -> position >= all.fromQuery());
-      float[] mass = recorded ? new float[visible] : null;
+      List<AttentionScores> wanted = scores.stream().filter(all -> position >= all.fromQuery()).toList();
+      float[][] mass = new float[wanted.size()][visible];
       for (int i = 0; i < config.group(); i++) {
         int offset = (kvHead * config.group() + i) * config.headDim();
         float inverse = weigh(queries[t], offset, visible);
@@ -46,14 +46,15 @@ final class RowAttention {
         for (int d = 0; d < output.length; d++) {
           attended[t][offset + d] = output[d] * inverse;
         }
-        if (recorded) {
-          Kernels.addScaled(mass, weights, inverse, visible);
+        for (int which = 0; which < mass.length; which++) {
+          for (int entry = 0; entry < visible; entry++) {
+            mass[which][entry] = wanted.get(which).merged(mass[which][entry], weights[entry] * inverse);
+          }
         }
       }
-      if (recorded) {
-        int[] positions = state.positions(layer, kvHead, end);
-        scores.stream().filter(all -> position >= all.fromQuery())
-            .forEach(all -> all.add(layer, kvHead, positions, mass));
+      int[] positions = mass.length == 0 ? null : state.positions(layer, kvHead, end);
+      for (int which = 0; which < mass.length; which++) {
+        wanted.get(which).add(layer, kvHead, positions, mass[which]);
       }
     }
   }

@@ -7,6 +7,7 @@ import io.kvcache.bench.model.ExpectedAttention;
 import io.kvcache.bench.model.KvState;
 import io.kvcache.bench.model.PrefillNotes;
 import io.kvcache.bench.model.PromptQueries;
+import io.kvcache.bench.model.Repetition;
 import io.kvcache.bench.model.Transformer;
 import java.util.List;
 
@@ -19,8 +20,14 @@ public final class EngineScores {
 
   /**
    * Fills an empty state with a prompt of at least five tokens, and returns their scores for all methods that need any.
+   * Takes about twice as long as {@link #readOnce}.
    */
   public static TokenScores prefill(Transformer transformer, KvState state, int... prompt) {
+    return readOnce(transformer, state, prompt).kvZip(Repetition.attention(transformer, state, prompt));
+  }
+
+  /** As {@link #prefill}, without what the prompt has to be read once more for: KVzip's. */
+  public static TokenScores readOnce(Transformer transformer, KvState state, int... prompt) {
     int window = Math.min(WINDOW, prompt.length);
     AttentionScores last = AttentionScores.ofQueriesFrom(prompt.length - window);
     AttentionScores all = AttentionScores.cumulative();

@@ -69,7 +69,8 @@ final class LossyKv implements AttentionFidelity.Rows {
   Decoded decoded(Encoding encoding) {
     Kept[] kept = kept(encoding);
     MemorySegment[][][] rows = new MemorySegment[layout.layers().size()][KvHalf.values().length][chunks];
-    long[] storedBytes = {encoding.dropsTokens() ? chunks * Kept.encodedBytes(layout) : 0};
+    long[] storedBytes =
+        {encoding.dropsTokens() ? chunks * Kept.encodedBytes(layout, encoding.uniform()) : 0};
     for (int layer = 0; layer < rows.length; layer++) {
       for (KvHalf half : KvHalf.values()) {
         List<MemorySegment> dense = chunks(layer, half);
@@ -159,14 +160,11 @@ final class LossyKv implements AttentionFidelity.Rows {
   }
 
   private Kept[] kept(Encoding encoding) {
-    long[][][][] selected = new long[layout.layers().size()][][][];
-    float[][][] ranking = scores.computeIfAbsent(encoding.dropping(), this::rank);
-    Arrays.setAll(selected,
-        layer -> Selection.select(ranking[layer], layout.chunkTokens(), encoding.retainedPercent()));
-    return Kept.perChunk(layout, selected);
+    return Selection.kept(layout, scores.computeIfAbsent(encoding.dropping(), this::rank), encoding);
   }
 
-  private float[][][] rank(DropMethod method) {
+  /** Scores of every token of the full chunks, [layer][kvHead][token]. */
+  float[][][] rank(DropMethod method) {
     float[][][] ranking = new float[layout.layers().size()][][];
     for (int layer = 0; layer < ranking.length; layer++) {
       LayerSpec spec = layout.layer(layer);

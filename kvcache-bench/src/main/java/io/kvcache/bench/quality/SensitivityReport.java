@@ -145,7 +145,7 @@ final class SensitivityReport {
 
   private Encoding best(DocumentKind kind, Encoding rate) {
     return Stream.of(DropMethod.values()).filter(method -> method != DropMethod.NONE)
-        .map(method -> new Encoding(rate.codec(), method, rate.retainedPercent()))
+        .map(method -> Encoding.of(rate.codec()).keeping(method, rate.retainedPercent()))
         .max(Comparator.<Encoding>comparingDouble(encoding -> cell(kind, encoding).accuracy())
             .thenComparingDouble(encoding -> cell(kind, encoding).quality()))
         .orElseThrow();

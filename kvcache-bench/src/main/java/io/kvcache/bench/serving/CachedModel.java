@@ -177,7 +177,7 @@ public final class CachedModel implements AutoCloseable {
   public Prefilled prefill(RecallDocument document, int mostTraining) {
     KvState state = newState(document.tokens());
     try {
-      TokenScores scores = EngineScores.prefill(transformer, state, document.tokens());
+      TokenScores scores = EngineScores.readOnce(transformer, state, document.tokens());
       return Prefilled.of(document, state, scores, mostTraining);
     } catch (RuntimeException | Error e) {
       state.close();

@@ -60,7 +60,8 @@ class KvStateTest {
     boolean[][][] kept = new boolean[CONFIG.layers()][CONFIG.kvHeads()][PREFIX];
     List<int[][]> positions = new ArrayList<>();
     for (int layer = 0; layer < CONFIG.layers(); layer++) {
-      positions.add(randomSubsets(PREFIX, 20 + 30 * layer, layer));
+      positions.add(randomSubsets(PREFIX, 20 + 30 * layer, layer)); // the last layer's heads keep different numbers
+      positions.get(layer)[0] = Arrays.copyOf(positions.get(layer)[0], layer == 2 ? 11 : 20 + 30 * layer);
       for (int head = 0; head < CONFIG.kvHeads(); head++) {
         for (int position : positions.get(layer)[head]) {
           kept[layer][head][position] = true;
@@ -124,11 +125,11 @@ class KvStateTest {
       refused("2 layers given, the model has 3", () -> state.appendPruned(10, good.subList(0, 2)));
       PrunedLayer layer = good.getFirst();
       refusedLayer(state, "positions for 1 heads, the model has 2", new int[1][10], layer.keys());
-      refusedLayer(state, "9 positions kept for one head, 10 for another",
+      refusedLayer(state, "keys of 400 and values of 400 bytes, 19 positions kept of all heads take 380",
           new int[][] {layer.positions()[0], new int[] {0, 1, 2, 3, 4, 5, 6, 7, 8}}, layer.keys());
       refusedLayer(state, "position 4 is not in [5, 10)",
           new int[][] {layer.positions()[0], {0, 1, 2, 3, 4, 4, 6, 7, 8, 9}}, layer.keys());
-      refusedLayer(state, "keys of 399 and values of 400 bytes, 10 positions kept take 400",
+      refusedLayer(state, "keys of 399 and values of 400 bytes, 20 positions kept of all heads take 400",
           layer.positions(), layer.keys().asSlice(1));
       assertEquals(0, state.length());
     }

@@ -5,6 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import java.util.SplittableRandom;
 import java.util.function.Function;
 
@@ -48,15 +49,16 @@ final class Models {
   static PrunedLayer prune(KvState state, int layer, int[][] positions) {
     ModelConfig config = state.config();
     long headBytes = (long) config.headDim() * Short.BYTES;
-    int kept = positions[0].length;
-    MemorySegment keys = MemorySegment.ofArray(new byte[kept * state.rowBytes()]);
-    MemorySegment values = MemorySegment.ofArray(new byte[kept * state.rowBytes()]);
+    int rows = Arrays.stream(positions).mapToInt(head -> head.length).sum();
+    MemorySegment keys = MemorySegment.ofArray(new byte[Math.toIntExact(rows * headBytes)]);
+    MemorySegment values = MemorySegment.ofArray(new byte[Math.toIntExact(rows * headBytes)]);
+    long to = 0;
     for (int head = 0; head < config.kvHeads(); head++) {
-      for (int i = 0; i < kept; i++) {
-        long from = (long) positions[head][i] * state.rowBytes() + head * headBytes;
-        long to = ((long) head * kept + i) * headBytes;
+      for (int position : positions[head]) {
+        long from = (long) position * state.rowBytes() + head * headBytes;
         MemorySegment.copy(state.keys(layer), from, keys, to, headBytes);
         MemorySegment.copy(state.values(layer), from, values, to, headBytes);
+        to += headBytes;
       }
     }
     return new PrunedLayer(positions, keys, values);

@@ -50,7 +50,12 @@ class PrunedServingTest {
   @ParameterizedTest
   @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "NONE")
   void appendingEqualsMaskedRecomputation(DropMethod method) {
-    Encoding encoding = Encoding.RAW.keeping(method, 40);
+    requireMaskedRecomputation(Encoding.RAW.keeping(method, 40), AcquireOptions.any().acceptingPruned());
+    requireMaskedRecomputation(Encoding.RAW.keepingUniformly(method, 40),
+        AcquireOptions.any().acceptingUniformlyPruned());
+  }
+
+  private void requireMaskedRecomputation(Encoding encoding, AcquireOptions options) {
     CacheRuntime here =
         new CacheRuntime(System::nanoTime, InstantSource.system(), new Random(1), Runnable::run,
             Runnable::run, Runnable::run, () -> {});
@@ -62,7 +67,7 @@ class PrunedServingTest {
       store(cache, exact, scores(model, exact));
       boolean[][][] kept = new boolean[CONFIG.layers()][CONFIG.kvHeads()][PREFIX];
       try (KvLease lease =
-          cache.acquire(NAMESPACE, Tokens.of(prompt), AcquireOptions.any().acceptingPruned())) {
+          cache.acquire(NAMESPACE, Tokens.of(prompt), options)) {
         assertEquals(PREFIX, lease.tokens());
         assertEquals(1, lease.runs().size());
         assertEquals(encoding.name("raw"), lease.runs().getFirst().codec());
@@ -74,7 +79,7 @@ class PrunedServingTest {
       float[][] expected = twin.run(suffix);
       float[][] computed = model.verify(pruned, suffix);
       for (int token = 0; token < suffix.length; token++) {
-        assertArrayEquals(expected[token], computed[token], 0f, method + ", token " + token);
+        assertArrayEquals(expected[token], computed[token], 0f, encoding + ", token " + token);
       }
       assertFalse(Arrays.equals(expected[0], model.prefill(exact, suffix[0])), "dropping changed nothing");
     }
@@ -86,7 +91,8 @@ class PrunedServingTest {
     PromptQueries queries = new PromptQueries();
     model.prefill(state, new PrefillNotes(List.of(window, all), queries), prompt);
     return TokenScores.none().snapKv(window.mass(), 16).h2o(all.mass())
-        .with(DropMethod.EXPECTED_ATTENTION, ExpectedAttention.scores(state, queries));
+        .with(DropMethod.EXPECTED_ATTENTION, ExpectedAttention.scores(state, queries))
+        .kvZip(Repetition.attention(model, state, prompt));
   }
 
   private void store(KvCache cache, KvState state, TokenScores scores) {

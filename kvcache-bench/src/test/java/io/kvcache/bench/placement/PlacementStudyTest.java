@@ -231,10 +231,11 @@ class PlacementStudyTest {
     assertEquals(DropMethod.H2O, quantized.dropping());
     assertEquals(30, quantized.retainedPercent());
     for (String name : List.of("raw", "lz4", "int8", "int4", "keydiff-50", "h2o-30+int4",
-        "expected-10+int8")) {
+        "expected-10+int8", "uniform-h2o-30", "uniform-kvzip-5+int4")) {
       assertEquals(name, EncodingNames.nameOf(EncodingNames.parse(name)));
     }
     for (String bad : List.of("", "int5", "h2o", "h2o-", "h2o-x", "h2o-0", "none-50", "h2o-30+int5",
+        "uniform", "uniform-", "uniform-raw", "uniform-int4", "uniform-h2o",
         "+int4")) {
       assertThrows(IllegalArgumentException.class, () -> EncodingNames.parse(bad), bad);
     }

@@ -1,7 +1,7 @@
 package io.kvcache.internal.delay;
 
-import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
+import io.kvcache.internal.frame.Codecs;
 import io.kvcache.spi.DelayLine;
 import io.kvcache.spi.MalformedDataException;
 import java.nio.ByteBuffer;
@@ -62,7 +62,7 @@ record SavedLine(Kind kind, String tier, Encoding encoding, LineFit.State state)
   }
 
   private void write(ByteBuffer out, byte[] name) {
-    out.put((byte) kind.ordinal()).put((byte) encoding.dropping().number());
+    out.put((byte) kind.ordinal()).put((byte) Codecs.dropping(encoding));
     out.put((byte) encoding.retainedPercent()).put((byte) name.length).putShort((short) encoding.codec());
     out.put(name).putDouble(state.line().secondsPerUnit()).putDouble(state.line().fixedSeconds());
     out.putLong(state.observations());
@@ -94,12 +94,11 @@ record SavedLine(Kind kind, String tier, Encoding encoding, LineFit.State state)
   private static SavedLine read(ByteBuffer in) throws MalformedDataException {
     require(in.remaining() >= FIXED_BYTES, "delay lines end after %d bytes", in.limit());
     int kind = Byte.toUnsignedInt(in.get());
-    DropMethod dropping = DropMethod.numbered(Byte.toUnsignedInt(in.get()));
+    int dropping = Byte.toUnsignedInt(in.get());
     int percent = Byte.toUnsignedInt(in.get());
     byte[] name = new byte[Byte.toUnsignedInt(in.get())];
     int codec = Short.toUnsignedInt(in.getShort());
-    require(kind < Kind.values().length && dropping != null, "delay line of kind %d drops by %s", kind,
-        dropping);
+    require(kind < Kind.values().length, "delay line is of kind %d", kind);
     require(in.remaining() >= name.length + 3 * Long.BYTES, "delay lines end after %d bytes", in.limit());
     in.get(name);
     double slope = in.getDouble();
@@ -110,7 +109,7 @@ record SavedLine(Kind kind, String tier, Encoding encoding, LineFit.State state)
     try {
       return new SavedLine(
           Kind.values()[kind], new String(name, StandardCharsets.UTF_8),
-          new Encoding(codec, dropping, percent),
+          Codecs.encoding(codec, dropping, percent),
           new LineFit.State(new DelayLine(slope, fixed), observations));
     } catch (IllegalArgumentException e) {
       throw new MalformedDataException("delay line cannot be: " + e.getMessage());

@@ -122,7 +122,8 @@ final class Profiler {
   /** Goes on measuring a segment. */
   private Outcome measure(Work work, Deadline deadline) {
     Context context = shared.inventory.insights().contextOf(work.segment,
-        stored -> known(stored) && shared.usable(stored));
+        stored -> known(stored) && shared.usable(stored)
+            && shared.qualities.probed().accepts(stored.encoding()));
     if (context == null) {
       return Outcome.UNREADABLE;
     }
@@ -185,7 +186,7 @@ final class Profiler {
         float[][][] ranking =
             rankings.computeIfAbsent(encoding.dropping(), method -> Tasks.onIo(shared.runtime,
                 () -> pruner.rank(exact, method)));
-        kept = pruner.select(exact, ranking, encoding.retainedPercent());
+        kept = pruner.select(exact, ranking, encoding);
         if (kept.isEmpty()) {
           // It cannot be encoded so, unless there are scores that just could not be read.
           return shared.inventory.insights().hasScores(segment, encoding.dropping()) ? Double.NaN : 0;

@@ -61,23 +61,19 @@ final class Pruner {
         }
       }
     }
-    return select(exact, rank(exact, encoding.dropping()), encoding.retainedPercent());
+    return select(exact, rank(exact, encoding.dropping()), encoding);
   }
 
   /**
    * The kept tokens of consecutive chunks; empty where there are none.
    *
-   * @param scores what {@link #rank} gave, by which any share can be selected
+   * @param scores what {@link #rank} gave for the encoding's method
    */
-  Map<ChunkKey, Kept> select(List<Exact> exact, float[][][] scores, int retainedPercent) {
+  Map<ChunkKey, Kept> select(List<Exact> exact, float[][][] scores, Encoding encoding) {
     if (exact.isEmpty() || scores == null) {
       return Map.of();
     }
-    long[][][][] selected = new long[scores.length][][][];
-    for (int layer = 0; layer < scores.length; layer++) {
-      selected[layer] = Selection.select(scores[layer], chunkTokens(), retainedPercent);
-    }
-    Kept[] perChunk = Kept.perChunk(shared.plan.layout(), selected);
+    Kept[] perChunk = Selection.kept(shared.plan.layout(), scores, encoding);
     Map<ChunkKey, Kept> kept = new HashMap<>();
     for (int index = 0; index < perChunk.length; index++) {
       kept.put(exact.get(index).key, perChunk[index]);

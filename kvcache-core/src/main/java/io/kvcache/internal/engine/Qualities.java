@@ -1,5 +1,6 @@
 package io.kvcache.internal.engine;
 
+import io.kvcache.AcquireOptions.Pruned;
 import io.kvcache.DropMethod;
 import io.kvcache.Encoding;
 import io.kvcache.internal.engine.Inventory.Acceptance;
@@ -44,6 +45,17 @@ final class Qualities {
         .collect(Collectors.toUnmodifiableSet());
   }
 
+  /**
+   * The tokens that may be missing of what a probe reads: as the candidates drop them, since no others may be of use to
+   * the engine.
+   */
+  Pruned probed() {
+    if (candidates.stream().noneMatch(Encoding::dropsTokens)) {
+      return Pruned.NONE;
+    }
+    return candidates.stream().allMatch(Pruned.UNIFORM::accepts) ? Pruned.UNIFORM : Pruned.ANY;
+  }
+
   /** What a chunk encoded so adds to the loss of its context; NaN when nobody measured. */
   double lossPerChunk(Segment segment, Encoding encoding) {
     if (codecs.supports(encoding) && codecs.exact(encoding)) {
@@ -80,14 +92,14 @@ final class Qualities {
    * Entries by which a path keeps at least so much quality.
    *
    * @param least 0 to 1; 1 takes exact bytes only
-   * @param pruned whether tokens may be missing
+   * @param pruned which tokens may be missing
    * @param also what else must hold
    */
-  Acceptance alongPath(double least, boolean pruned, Predicate<Stored> also) {
+  Acceptance alongPath(double least, Pruned pruned, Predicate<Stored> also) {
     return new Acceptance() {
       @Override
       public boolean accepts(Segment segment, Stored stored, double lostBefore) {
-        return also.test(stored) && (pruned || !stored.encoding().dropsTokens())
+        return also.test(stored) && pruned.accepts(stored.encoding())
             && sufficient(segment, stored, least, lostBefore + loss(segment, stored));
       }
 

@@ -26,6 +26,8 @@ public final class Codecs implements Codings {
   /** The highest number there can be. */
   static final int MAX_NUMBER = 0xFFFF;
 
+  private static final int UNIFORM = 0x80;
+
   private final Map<Integer, Compressor> byNumber = new HashMap<>();
   private final KvLayout layout;
 
@@ -84,11 +86,23 @@ public final class Codecs implements Codings {
   }
 
   /** The encoding with these numbers. */
-  public static Encoding encoding(int codec, int method, int percent) throws MalformedDataException {
+  static Encoding encoding(int codec, int method, int percent, boolean uniform)
+      throws MalformedDataException {
     DropMethod dropping = DropMethod.numbered(method);
-    boolean sound = dropping == DropMethod.NONE ? percent == 100 : percent >= 1 && percent <= 99;
-    Preamble.require(dropping != null && sound, "dropping method %d keeps %d percent", method, percent);
-    return new Encoding(codec, dropping, percent);
+    boolean sound = dropping == DropMethod.NONE ? percent == 100 && !uniform : percent >= 1 && percent <= 99;
+    Preamble.require(dropping != null && sound, "dropping method %d keeps %d percent%s", method, percent,
+        uniform ? " uniformly" : "");
+    return new Encoding(codec, dropping, percent, uniform);
+  }
+
+  /** The encoding with these numbers; {@code dropping} is what {@link #dropping} gave. */
+  public static Encoding encoding(int codec, int dropping, int percent) throws MalformedDataException {
+    return encoding(codec, dropping & ~UNIFORM, percent, (dropping & UNIFORM) != 0);
+  }
+
+  /** One number for how an encoding drops tokens, 0 to 255: that of the method, {@value #UNIFORM} more if uniformly. */
+  public static int dropping(Encoding encoding) {
+    return encoding.dropping().number() | (encoding.uniform() ? UNIFORM : 0);
   }
 
   /** Full for an exact encoding, serving for another. */
@@ -143,10 +157,9 @@ public final class Codecs implements Codings {
     if (exact(from) || from.equals(to)) {
       return true;
     }
-    boolean sameRows = from.dropping() == to.dropping() && from.retainedPercent() == to.retainedPercent();
     Compressor now = get(from.codec());
     Compressor then = get(to.codec());
-    return sameRows && (now.fidelity().exact()
+    return from.keepsAs(to) && (now.fidelity().exact()
         || (!then.fidelity().exact() && then.nominalQuality() < now.nominalQuality()));
   }
 

@@ -53,7 +53,7 @@ public record EntryNote(
       for (Encoding each : candidates) {
         crc.update(each.codec() & 0xFF);
         crc.update(each.codec() >>> 8);
-        crc.update(each.dropping().number());
+        crc.update(Codecs.dropping(each));
         crc.update(each.retainedPercent());
       }
       return (int) crc.getValue();
@@ -71,7 +71,7 @@ public record EntryNote(
     out.set(Wire.INT, 68, chunkIndex);
     out.set(Wire.LONG, 72, generation);
     out.set(Wire.SHORT, 80, (short) encoding.codec());
-    out.set(Wire.BYTE, 82, (byte) encoding.dropping().number());
+    out.set(Wire.BYTE, 82, (byte) Codecs.dropping(encoding));
     out.set(Wire.BYTE, 83, (byte) encoding.retainedPercent());
     out.set(Wire.LONG, 84, this.bytes);
     out.set(Wire.LONG, 92, lastUseMillis);
@@ -117,9 +117,9 @@ public record EntryNote(
 
   private static Encoding encoding(MemorySegment in) throws MalformedDataException {
     int codec = Short.toUnsignedInt(in.get(Wire.SHORT, 80));
-    int method = Byte.toUnsignedInt(in.get(Wire.BYTE, 82));
+    int dropping = Byte.toUnsignedInt(in.get(Wire.BYTE, 82));
     int percent = Byte.toUnsignedInt(in.get(Wire.BYTE, 83));
-    return Codecs.encoding(codec, method, percent);
+    return Codecs.encoding(codec, dropping, percent);
   }
 
   private static Set<DropMethod> scored(MemorySegment in) throws MalformedDataException {

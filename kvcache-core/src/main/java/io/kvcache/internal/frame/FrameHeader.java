@@ -14,7 +14,7 @@ import java.util.Set;
 /**
  * The header part of a frame: what the bytes of the other parts are, and their checksums. It is written last and so
  * is the commit mark. {@code FORMAT.md} gives every byte. Format version 1 has what this code neither writes nor reads:
- * positions of mode 1, and authentication; a frame that uses them is a miss.
+ * authentication; a frame that uses it is a miss.
  *
  * <p>A reader looks at the segment it was made of, which must stay valid.
  */
@@ -42,6 +42,7 @@ public final class FrameHeader {
   private static final int SCORES_END = 252;
   private static final int TABLES_AT = 256;
   private static final int EVERY_TOKEN = 0;
+  private static final int UNIFORM = 1;
   private static final int BY_HEAD = 2;
   private static final int GROUP_ENTRY_BYTES = 16;
   private static final int CRC_BYTES = 4;
@@ -97,11 +98,11 @@ public final class FrameHeader {
 
   /** Bytes of the header part of a frame that keeps these tokens; null for every token. */
   static long bytes(FramePlan plan, Kept kept) {
-    return bytes(plan, kept != null);
+    return bytes(plan, kept == null ? 0 : Kept.encodedBytes(plan.layout(), kept.uniform()));
   }
 
-  private static long bytes(FramePlan plan, boolean positions) {
-    return positionsAt(plan) + (positions ? Kept.encodedBytes(plan.layout()) : 0) + CRC_BYTES;
+  private static long bytes(FramePlan plan, long positionsBytes) {
+    return positionsAt(plan) + positionsBytes + CRC_BYTES;
   }
 
   /**
@@ -143,7 +144,8 @@ public final class FrameHeader {
   }
 
   private static void writeKept(FramePlan plan, MemorySegment out, Encoding encoding, Kept kept) {
-    out.set(Wire.BYTE, POSITIONS_MODE_AT, (byte) (kept == null ? EVERY_TOKEN : BY_HEAD));
+    out.set(Wire.BYTE, POSITIONS_MODE_AT,
+        (byte) (kept == null ? EVERY_TOKEN : kept.uniform() ? UNIFORM : BY_HEAD));
     out.set(Wire.BYTE, DROP_METHOD_AT, (byte) encoding.dropping().number());
     out.set(Wire.BYTE, RETAINED_AT, (byte) encoding.retainedPercent());
     if (kept != null) {
@@ -178,9 +180,12 @@ public final class FrameHeader {
     Set<DropMethod> scored = scored(bytes, encoding);
     requireLayout(plan, bytes);
     requireScoresBytes(plan, bytes, scored);
-    long expected = bytes(plan, encoding.dropsTokens());
+    boolean uniform = encoding.uniform();
+    long expected =
+        bytes(plan, encoding.dropsTokens() ? Kept.encodedBytes(plan.layout(), uniform) : 0);
     Preamble.require(length == expected, "header has %d bytes, expected %d", length, expected);
-    Kept kept = encoding.dropsTokens() ? Kept.read(plan.layout(), bytes, positionsAt(plan)) : null;
+    Kept kept =
+        encoding.dropsTokens() ? Kept.read(plan.layout(), uniform, bytes, positionsAt(plan)) : null;
     FrameHeader header = new FrameHeader(plan, bytes, encoding, kept, scored);
     header.requireTables();
     return header;
@@ -189,13 +194,12 @@ public final class FrameHeader {
   /** The encoding, when everything that is to go with it does. */
   private static Encoding encoding(MemorySegment bytes) throws MalformedDataException {
     int positions = unsigned(bytes, POSITIONS_MODE_AT);
-    Preamble.require(positions == EVERY_TOKEN || positions == BY_HEAD,
-        "kept positions of mode %d are not known", positions);
+    Preamble.require(positions <= BY_HEAD, "kept positions of mode %d are not known", positions);
     int authentication = unsigned(bytes, AUTHENTICATION_AT);
     Preamble.require(authentication == 0, "authentication %d is not known", authentication);
     Encoding encoding = Codecs.encoding(Preamble.codec(bytes), unsigned(bytes, DROP_METHOD_AT),
-        unsigned(bytes, RETAINED_AT));
-    Preamble.require(encoding.dropsTokens() == (positions == BY_HEAD), "%s has kept positions of mode %d",
+        unsigned(bytes, RETAINED_AT), positions == UNIFORM);
+    Preamble.require(encoding.dropsTokens() == (positions != EVERY_TOKEN), "%s has kept positions of mode %d",
         encoding, positions);
     requireZeros(bytes, KEY_NUMBER_AT, SCORED_AT);
     return encoding;

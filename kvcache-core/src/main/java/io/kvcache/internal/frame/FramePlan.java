@@ -106,7 +106,7 @@ public final class FramePlan {
   /** Most bytes each part may have of any frame by this codec, whatever it keeps and carries. */
   public long[] mostPartBytes(Compressor compressor) {
     long[] bytes = maxPartBytes(compressor, ChunkScores.allMethods());
-    bytes[0] += Kept.encodedBytes(layout);
+    bytes[0] += Kept.encodedBytes(layout, false);
     return bytes;
   }
 

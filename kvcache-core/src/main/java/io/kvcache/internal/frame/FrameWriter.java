@@ -165,7 +165,8 @@ public final class FrameWriter implements AutoCloseable {
   }
 
   private void requireEncoding(Encoding encoding) {
-    if (encoding.codec() != compressor.codec() || encoding.dropsTokens() != (kept != null)) {
+    if (encoding.codec() != compressor.codec() || encoding.dropsTokens() != (kept != null)
+        || (kept != null && encoding.uniform() != kept.uniform())) {
       throw new IllegalArgumentException(
           encoding + " is not what was written by " + compressor.name() + ", keeping " + kept);
     }

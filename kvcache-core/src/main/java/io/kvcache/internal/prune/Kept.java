@@ -8,17 +8,19 @@ import java.util.Arrays;
 
 /**
  * Which tokens of one chunk are kept, for every layer and KV head; as many in all heads of a layer. Immutable. Its
- * encoding is mode 2 of the positions in {@code FORMAT.md}.
+ * encoding is mode 2 of the positions in {@code FORMAT.md}; mode 1 where it was made to be the same in all of them.
  */
 public final class Kept {
   private final int chunkTokens;
   private final long[][][] bitmaps;
   private final int[] counts;
+  private final boolean uniform;
 
-  private Kept(int chunkTokens, long[][][] bitmaps, int[] counts) {
+  private Kept(int chunkTokens, long[][][] bitmaps, int[] counts, boolean uniform) {
     this.chunkTokens = chunkTokens;
     this.bitmaps = bitmaps;
     this.counts = counts;
+    this.uniform = uniform;
   }
 
   /**
@@ -48,7 +50,25 @@ public final class Kept {
         throw new IllegalArgumentException(differ(layer, counts[layer], other));
       }
     }
-    return new Kept(layout.chunkTokens(), bitmaps, counts);
+    return new Kept(layout.chunkTokens(), bitmaps, counts, false);
+  }
+
+  /**
+   * The tokens of one bitmap, in all layers and heads.
+   *
+   * @param bitmap as one from {@link Selection#select}; not to be changed afterwards
+   * @throws IllegalArgumentException when it does not fit the layout
+   */
+  public static Kept uniform(KvLayout layout, long[] bitmap) {
+    requireRoom(bitmap, layout.chunkTokens());
+    long[][][] bitmaps = new long[layout.layers().size()][][];
+    for (int layer = 0; layer < bitmaps.length; layer++) {
+      bitmaps[layer] = new long[layout.layer(layer).kvHeads()][];
+      Arrays.fill(bitmaps[layer], bitmap);
+    }
+    int[] counts = new int[bitmaps.length];
+    Arrays.fill(counts, count(bitmap));
+    return new Kept(layout.chunkTokens(), bitmaps, counts, true);
   }
 
   private static void requireRoom(long[] bitmap, int chunkTokens) {
@@ -76,6 +96,11 @@ public final class Kept {
     return chunks;
   }
 
+  /** Whether it was made to be the same in all layers and heads. */
+  public boolean uniform() {
+    return uniform;
+  }
+
   /** Tokens kept in each head of a layer, 0 to all. */
   public int count(int layer) {
     return counts[layer];
@@ -95,21 +120,31 @@ public final class Kept {
   }
 
   /** Bytes of the encoding, for every chunk of this layout. */
-  public static long encodedBytes(KvLayout layout) {
-    long bitmaps = layout.layers().stream().mapToLong(layer -> layer.kvHeads()).sum();
+  public static long encodedBytes(KvLayout layout, boolean uniform) {
+    long bitmaps = uniform ? 1 : layout.layers().stream().mapToLong(layer -> layer.kvHeads()).sum();
     return bitmaps * (layout.chunkTokens() / Byte.SIZE);
   }
 
   /** Writes the encoding at {@code offset}. */
   public void writeTo(MemorySegment target, long offset) {
+    if (uniform) {
+      write(bitmaps[0][0], target, offset);
+      return;
+    }
     long at = offset;
     for (long[][] heads : bitmaps) {
       for (long[] bitmap : heads) {
-        for (int i = 0; i < chunkTokens / Byte.SIZE; i++) {
-          target.set(ValueLayout.JAVA_BYTE, at++, (byte) (bitmap[i / Long.BYTES] >>> i * Byte.SIZE));
-        }
+        at = write(bitmap, target, at);
       }
     }
+  }
+
+  private long write(long[] bitmap, MemorySegment target, long offset) {
+    int bytes = chunkTokens / Byte.SIZE;
+    for (int i = 0; i < bytes; i++) {
+      target.set(ValueLayout.JAVA_BYTE, offset + i, (byte) (bitmap[i / Long.BYTES] >>> i * Byte.SIZE));
+    }
+    return offset + bytes;
   }
 
   /**
@@ -117,20 +152,24 @@ public final class Kept {
    *
    * @throws MalformedDataException when there are fewer bytes, or heads of a layer differ in number
    */
-  public static Kept read(KvLayout layout, MemorySegment source, long offset) throws MalformedDataException {
-    if (offset < 0 || source.byteSize() - offset < encodedBytes(layout)) {
-      throw new MalformedDataException("kept positions take " + encodedBytes(layout) + " bytes from " + offset
-          + " on, of " + source.byteSize());
+  public static Kept read(KvLayout layout, boolean uniform, MemorySegment source, long offset)
+      throws MalformedDataException {
+    long bytes = encodedBytes(layout, uniform);
+    if (offset < 0 || source.byteSize() - offset < bytes) {
+      throw new MalformedDataException(
+          "kept positions take " + bytes + " bytes from " + offset + " on, of " + source.byteSize());
+    }
+    if (uniform) {
+      return uniform(layout, bitmap(layout.chunkTokens(), source, offset));
     }
     long[][][] bitmaps = new long[layout.layers().size()][][];
     int[] counts = new int[bitmaps.length];
     long at = offset;
     for (int layer = 0; layer < bitmaps.length; layer++) {
-      bitmaps[layer] = new long[layout.layer(layer).kvHeads()][words(layout.chunkTokens())];
-      for (long[] bitmap : bitmaps[layer]) {
-        for (int i = 0; i < layout.chunkTokens() / Byte.SIZE; i++) {
-          bitmap[i / Long.BYTES] |= (source.get(ValueLayout.JAVA_BYTE, at++) & 0xffL) << i * Byte.SIZE;
-        }
+      bitmaps[layer] = new long[layout.layer(layer).kvHeads()][];
+      for (int head = 0; head < bitmaps[layer].length; head++) {
+        bitmaps[layer][head] = bitmap(layout.chunkTokens(), source, at);
+        at += layout.chunkTokens() / Byte.SIZE;
       }
       counts[layer] = count(bitmaps[layer][0]);
       int other = otherCount(bitmaps[layer]);
@@ -138,7 +177,15 @@ public final class Kept {
         throw new MalformedDataException(differ(layer, counts[layer], other));
       }
     }
-    return new Kept(layout.chunkTokens(), bitmaps, counts);
+    return new Kept(layout.chunkTokens(), bitmaps, counts, false);
+  }
+
+  private static long[] bitmap(int chunkTokens, MemorySegment source, long offset) {
+    long[] bitmap = new long[words(chunkTokens)];
+    for (int i = 0; i < chunkTokens / Byte.SIZE; i++) {
+      bitmap[i / Long.BYTES] |= (source.get(ValueLayout.JAVA_BYTE, offset + i) & 0xffL) << i * Byte.SIZE;
+    }
+    return bitmap;
   }
 
   private static int words(int chunkTokens) {
@@ -171,7 +218,7 @@ public final class Kept {
 
   @Override
   public boolean equals(Object other) {
-    return other instanceof Kept kept && chunkTokens == kept.chunkTokens
+    return other instanceof Kept kept && chunkTokens == kept.chunkTokens && uniform == kept.uniform
         && Arrays.deepEquals(bitmaps, kept.bitmaps);
   }
 
@@ -182,6 +229,7 @@ public final class Kept {
 
   @Override
   public String toString() {
-    return "Kept[of " + chunkTokens + ", by layer " + Arrays.toString(counts) + "]";
+    return "Kept[of " + chunkTokens + (uniform ? ", uniformly" : "") + ", by layer " + Arrays.toString(counts)
+        + "]";
   }
 }

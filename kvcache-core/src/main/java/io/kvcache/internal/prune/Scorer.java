@@ -39,7 +39,8 @@ public final class Scorer {
   }
 
   /**
-   * The scores of one layer of a run, {@code [kvHead][token]}; a key that holds NaN has the score NaN.
+   * The scores of one layer of a run, {@code [kvHead][token]}; a key that holds NaN has the score NaN, none has minus
+   * infinity.
    *
    * @param method one that needs no scores of the engine
    * @param firstToken position of the run's first token in its context
@@ -51,7 +52,7 @@ public final class Scorer {
       case STREAMING_LLM -> recency(layer.kvHeads(), chunkTokens * keysPerChunk.size(), firstToken);
       case KNORM -> new Scorer(layer, chunkTokens, keysPerChunk).byNorm();
       case KEYDIFF -> new Scorer(layer, chunkTokens, keysPerChunk).byDifference();
-      case NONE, SNAPKV, H2O, EXPECTED_ATTENTION ->
+      case NONE, SNAPKV, H2O, EXPECTED_ATTENTION, KVZIP ->
           throw new IllegalArgumentException(method + " does not rank by keys or position");
     };
   }
@@ -69,7 +70,8 @@ public final class Scorer {
   /** Devoto et al., 2024: keys of small norm attract attention. */
   private float[][] byNorm() {
     float[][] scores = new float[layer.kvHeads()][chunkTokens * keysPerChunk.size()];
-    forEachKey((token, head, at) -> scores[head][token] = -norm(at));
+    // A norm beyond the largest number ranks last, but says no more than that: it is no mask.
+    forEachKey((token, head, at) -> scores[head][token] = Math.max(-norm(at), -Float.MAX_VALUE));
     return scores;
   }
 

@@ -123,7 +123,8 @@ class FrameForgeryTest {
     assertEquals("format version is 255, expected 1", refusal(header, patched(group, 4, 1, 255)));
     assertEquals("codec 9 is not among [0, 200, 201]", refusalOf(56, 2, 9));
     assertEquals("a FULL frame is encoded by trim", refusalOf(56, 2, LOSSY.codec()));
-    assertEquals("kept positions of mode 1 are not known", refusalOf(208, 1, 1));
+    assertEquals("dropping method 0 keeps 100 percent uniformly", refusalOf(208, 1, 1));
+    assertEquals("kept positions of mode 3 are not known", refusalOf(208, 1, 3));
     assertEquals("kept positions of mode 255 are not known", refusalOf(208, 1, 255));
     assertEquals("authentication 1 is not known", refusalOf(209, 1, 1));
     for (int at = 212; at < 256; at++) {
@@ -147,10 +148,10 @@ class FrameForgeryTest {
   void positionsAndTagsAreRefusedByName() {
     byte[] longer = new byte[header.length + 2];
     System.arraycopy(header, 0, longer, 0, header.length);
-    longer[208] = 1;
+    longer[208] = 3;
     longer = patched(longer, 48, 8, longer.length);
     Frames.sealHeader(longer);
-    assertEquals("kept positions of mode 1 are not known", refusal(longer, group));
+    assertEquals("kept positions of mode 3 are not known", refusal(longer, group));
   }
 
   private record Frame(EntryId id, long generation, int codec, List<byte[]> parts) {}

@@ -2,6 +2,7 @@ package io.kvcache.internal.frame;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -71,6 +72,8 @@ class FrameGoldenTest {
     List<byte[]> scored = Frames.scored();
     requireListed("pruned header part", pruned.get(0));
     requireListed("pruned group part", pruned.get(1));
+    requireListed("uniform header part", Frames.uniform().get(0));
+    requireListed("uniform group part", Frames.uniform().get(1));
     requireListed("scored header part", scored.get(0));
     requireListed("scored scores part", scored.get(2));
     requireListed("note with losses", noteWithLosses().encode());
@@ -180,12 +183,29 @@ class FrameGoldenTest {
   @Test
   void forgedNotesAreRefused() {
     assertEquals("dropping method 0 keeps 99 percent", noteRefusal(83, 99));
-    assertEquals("dropping method 7 keeps 100 percent", noteRefusal(82, 7));
+    assertEquals("dropping method 8 keeps 100 percent", noteRefusal(82, 8));
     assertEquals("dropping method 3 keeps 100 percent", noteRefusal(82, 3));
     assertEquals("note version is 2, expected 3", noteRefusal(0, 2));
     assertEquals("note of 136 bytes has losses of 1 candidates", noteRefusal(128, 1));
     assertEquals("note of 136 bytes has losses of 65280 candidates", noteRefusal(129, 255));
-    assertEquals("scores are for methods 00000004, known are 00000070", noteRefusal(130, 4));
+    assertEquals("scores are for methods 00000004, known are 000000f0", noteRefusal(130, 4));
+  }
+
+  /** Goal: a restart, which reads notes alone, knows which entries are of use to whom. */
+  @Test
+  void noteSaysWhetherTokensWereDroppedUniformly() throws Exception {
+    EntryNote plain = note();
+    for (Encoding encoding : List.of(CANDIDATES.get(2), Encoding.of(3).keepingUniformly(DropMethod.KNORM, 50),
+        Encoding.RAW.keepingUniformly(DropMethod.KVZIP, 1))) {
+      EntryNote pruned =
+          new EntryNote(plain.root(), plain.previous(), 1, 1, encoding, 580, 0, 1, 1, 0, Set.of(),
+              Profile.NONE);
+      assertEquals(encoding, EntryNote.decode(pruned.encode()).encoding());
+    }
+    assertNotEquals(Profile.fingerprint(List.of(Encoding.RAW.keeping(DropMethod.KNORM, 50))),
+        Profile.fingerprint(List.of(Encoding.RAW.keepingUniformly(DropMethod.KNORM, 50))));
+    assertEquals("dropping method 0 keeps 100 percent uniformly", noteRefusal(82, 0x80));
+    assertEquals("dropping method 127 keeps 100 percent uniformly", noteRefusal(82, 0xFF));
   }
 
   private static String noteRefusal(int at, int value) {

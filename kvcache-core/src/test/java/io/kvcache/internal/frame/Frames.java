@@ -186,6 +186,20 @@ final class Frames {
         claimed -> new FrameWriter(plan, raw, claimed, exampleKept()), inOrder(prunedHalves()));
   }
 
+  static final Encoding PRUNED_UNIFORMLY = Encoding.RAW.keepingUniformly(DropMethod.KEYDIFF, 25);
+
+  static Kept uniformKept() {
+    return Kept.uniform(PRUNED_LAYOUT, new long[] {0x8021});
+  }
+
+  /** The same chunk, with the same tokens in all layers and heads. */
+  static List<byte[]> uniform() {
+    FramePlan plan = plan(PRUNED_LAYOUT);
+    RawCodec raw = new RawCodec();
+    return write(prunedFields(PRUNED_UNIFORMLY, 0), plan.maxPartBytes(raw, uniformKept()),
+        claimed -> new FrameWriter(plan, raw, claimed, uniformKept()), inOrder(prunedHalves()));
+  }
+
   /** The scores of the worked example's prompt. */
   static TokenScores exampleScores() {
     float[][][] snap = new float[2][1][32];

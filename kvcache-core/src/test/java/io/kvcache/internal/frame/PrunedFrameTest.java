@@ -96,7 +96,7 @@ class PrunedFrameTest {
   }
 
   private List<byte[]> write(Compressor codec, Kept kept, Frames.Filling filling) {
-    Encoding encoding = new Encoding(codec.codec(), Frames.PRUNED.dropping(), 25);
+    Encoding encoding = Encoding.of(codec.codec()).keeping(Frames.PRUNED.dropping(), 25);
     return Frames.write(Frames.prunedFields(encoding, codec.parameters()), plan.maxPartBytes(codec, kept),
         claimed -> new FrameWriter(plan, codec, claimed, kept), filling);
   }
@@ -125,7 +125,8 @@ class PrunedFrameTest {
         List<byte[]> parts = write(codec, kept, Frames.inOrder(halves));
         FrameReader reader = open(known, parts.get(0));
         assertEquals(kept, reader.kept(), at);
-        assertEquals(new Encoding(codec.codec(), Frames.PRUNED.dropping(), 25), reader.header().encoding());
+        assertEquals(Encoding.of(codec.codec()).keeping(Frames.PRUNED.dropping(), 25),
+            reader.header().encoding());
         assertEquals(each[0], reader.header().rows(0), at);
         requireEqual(expected(codec, halves, kept), rows(reader, parts.get(1)), at);
       }
@@ -193,7 +194,7 @@ class PrunedFrameTest {
   void writerRefusesAnotherEncodingAndScores() {
     Kept kept = Frames.exampleKept();
     RawCodec raw = new RawCodec();
-    for (Encoding wrong : List.of(Encoding.RAW, new Encoding(200, Frames.PRUNED.dropping(), 25))) {
+    for (Encoding wrong : List.of(Encoding.RAW, Encoding.of(200).keeping(Frames.PRUNED.dropping(), 25))) {
       assertThrows(IllegalArgumentException.class, () -> Frames.write(Frames.prunedFields(wrong, 0),
           plan.maxPartBytes(raw, kept), claimed -> new FrameWriter(plan, raw, claimed, kept),
           Frames.inOrder(Frames.prunedHalves())));
@@ -266,10 +267,10 @@ class PrunedFrameTest {
   @Test
   void encodingThatDoesNotFitIsRefused() {
     assertTrue(refusalOf(208, 0).endsWith("has kept positions of mode 0"));
-    assertEquals("kept positions of mode 1 are not known", refusalOf(208, 1));
+    assertEquals("header has 380 bytes, expected 374", refusalOf(208, 1));
     assertEquals("kept positions of mode 3 are not known", refusalOf(208, 3));
     assertEquals("dropping method 0 keeps 25 percent", refusalOf(METHOD_AT, 0));
-    assertEquals("dropping method 7 keeps 25 percent", refusalOf(METHOD_AT, 7));
+    assertEquals("dropping method 8 keeps 25 percent", refusalOf(METHOD_AT, 8));
     assertEquals("dropping method 255 keeps 25 percent", refusalOf(METHOD_AT, 255));
     for (int percent : new int[] {0, 100, 101, 255}) {
       assertEquals("dropping method 3 keeps " + percent + " percent", refusalOf(RETAINED_AT, percent));
@@ -282,6 +283,64 @@ class PrunedFrameTest {
     assertEquals("header has 380 bytes, expected 372", refusal(dense));
     assertTrue(refusalOf(232, 0x10).endsWith("has scores"));
     assertEquals("codec 9 is not among [0, 200, 201]", refusalOf(56, 9));
+  }
+
+  private final List<byte[]> uniform = Frames.uniform();
+
+  /** Whether damage of the frame that keeps the same tokens everywhere was found. */
+  private boolean foundUniformly(byte[] headerRead, byte[] groupRead) throws Exception {
+    try {
+      FrameReader reader = open(codecs, headerRead);
+      assertEquals(Frames.uniformKept(), reader.kept());
+      assertEquals(Frames.PRUNED_UNIFORMLY, reader.header().encoding());
+      requireEqual(expected(new RawCodec(), Frames.prunedHalves(), Frames.uniformKept()),
+          rows(reader, groupRead), "read");
+      return false;
+    } catch (MalformedDataException e) {
+      return true;
+    }
+  }
+
+  @Test
+  void everyBitOfAUniformHeaderCounts() throws Exception {
+    byte[] sound = uniform.get(0);
+    assertFalse(foundUniformly(sound, uniform.get(1)));
+    for (int bit = 0; bit < sound.length * 8; bit++) {
+      byte[] damaged = sound.clone();
+      damaged[bit / 8] ^= (byte) (1 << bit % 8);
+      assertTrue(foundUniformly(damaged, uniform.get(1)), "bit " + bit);
+    }
+    for (int length = 0; length < sound.length; length++) {
+      assertTrue(foundUniformly(Arrays.copyOf(sound, length), uniform.get(1)), "length " + length);
+    }
+  }
+
+  /** Goal: fields that lie are found though the checksum is right. */
+  @Test
+  void uniformPositionsThatDoNotGoTogetherAreRefused() {
+    for (int[] change : new int[][] {{208, 2}, {208, 0}, {208, 3}, {METHOD_AT, 0}, {METHOD_AT, 0x83},
+      {RETAINED_AT, 100}, {POSITIONS_AT, 0x23}, {POSITIONS_AT + 1, 0}}) {
+      byte[] forged = uniform.get(0).clone();
+      forged[change[0]] = (byte) change[1];
+      Frames.sealHeader(forged);
+      assertThrows(MalformedDataException.class, () -> rows(open(codecs, forged), uniform.get(1)),
+          Arrays.toString(change));
+    }
+  }
+
+  /** Goal: nobody says that a frame is uniform and stores different tokens, or the other way round. */
+  @Test
+  void writerRefusesTheOtherForm() {
+    RawCodec raw = new RawCodec();
+    Kept[] kept = {Frames.exampleKept(), Frames.uniformKept()};
+    Encoding[] encodings = {Frames.PRUNED_UNIFORMLY, Frames.PRUNED};
+    for (int i = 0; i < 2; i++) {
+      int which = i;
+      assertThrows(IllegalArgumentException.class,
+          () -> Frames.write(Frames.prunedFields(encodings[which], 0), plan.maxPartBytes(raw, kept[which]),
+              claimed -> new FrameWriter(plan, raw, claimed, kept[which]),
+              Frames.inOrder(Frames.prunedHalves())));
+    }
   }
 
   /** Goal: an encoding that drops tokens is never taken for exact bytes. */

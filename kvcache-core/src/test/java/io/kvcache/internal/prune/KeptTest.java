@@ -28,7 +28,7 @@ class KeptTest {
   @Test
   void bytesAreThoseOfTheFormat() {
     Kept kept = Kept.of(SMALL, new long[][][] {{{0x8001}, {0x0402}}, {{0}}});
-    assertEquals(6, Kept.encodedBytes(SMALL));
+    assertEquals(6, Kept.encodedBytes(SMALL, false));
     byte[] bytes = new byte[8];
     kept.writeTo(MemorySegment.ofArray(bytes), 1);
     assertArrayEquals(new byte[] {0, 0x01, (byte) 0x80, 0x02, 0x04, 0, 0, 0}, bytes);
@@ -37,6 +37,25 @@ class KeptTest {
     assertArrayEquals(new int[0], kept.positions(1, 0));
     assertEquals(2, kept.count(0));
     assertEquals(0, kept.count(1));
+  }
+
+  /** One bitmap stands for all layers and heads; it is another thing than the same bitmap for each of them. */
+  @Test
+  void uniformBytesAreThoseOfTheFormat() throws MalformedDataException {
+    Kept kept = Kept.uniform(SMALL, new long[] {0x8402});
+    assertEquals(2, Kept.encodedBytes(SMALL, true));
+    byte[] bytes = new byte[4];
+    kept.writeTo(MemorySegment.ofArray(bytes), 1);
+    assertArrayEquals(new byte[] {0, 0x02, (byte) 0x84, 0}, bytes);
+    for (int layer = 0; layer < 2; layer++) {
+      assertEquals(3, kept.count(layer));
+      assertArrayEquals(new int[] {1, 10, 15}, kept.positions(layer, 0));
+    }
+    assertArrayEquals(new int[] {1, 10, 15}, kept.positions(0, 1));
+    assertEquals(kept, Kept.read(SMALL, true, MemorySegment.ofArray(bytes), 1));
+    assertThrows(MalformedDataException.class, () -> Kept.read(SMALL, true, MemorySegment.ofArray(bytes), 3));
+    assertNotEquals(kept, Kept.of(SMALL, new long[][][] {{{0x8402}, {0x8402}}, {{0x8402}}}));
+    assertThrows(IllegalArgumentException.class, () -> Kept.uniform(SMALL, new long[] {1 << 16}));
   }
 
   @Test
@@ -56,15 +75,16 @@ class KeptTest {
   @Test
   void malformedBytesAreNotRead() throws MalformedDataException {
     MemorySegment bytes = MemorySegment.ofArray(new byte[] {9, 3, 0, 0, 3, 0, (byte) 0x80});
-    assertEquals(Kept.of(SMALL, new long[][][] {{{3}, {0x300}}, {{0x8000}}}), Kept.read(SMALL, bytes, 1));
+    assertEquals(Kept.of(SMALL, new long[][][] {{{3}, {0x300}}, {{0x8000}}}),
+        Kept.read(SMALL, false, bytes, 1));
     for (long offset : new long[] {2, -1, Long.MAX_VALUE}) {
-      assertThrows(MalformedDataException.class, () -> Kept.read(SMALL, bytes, offset));
+      assertThrows(MalformedDataException.class, () -> Kept.read(SMALL, false, bytes, offset));
     }
     for (int bit = 8; bit < 8 + 32; bit++) { // of the layer with two heads
       MemorySegment changed = MemorySegment.ofArray(bytes.toArray(ValueLayout.JAVA_BYTE));
       changed.set(ValueLayout.JAVA_BYTE, bit / 8,
           (byte) (changed.get(ValueLayout.JAVA_BYTE, bit / 8) ^ 1 << bit % 8));
-      assertThrows(MalformedDataException.class, () -> Kept.read(SMALL, changed, 1), "bit " + bit);
+      assertThrows(MalformedDataException.class, () -> Kept.read(SMALL, false, changed, 1), "bit " + bit);
     }
   }
 
@@ -76,9 +96,9 @@ class KeptTest {
     Kept[] chunks = select(layout, 1 + random.nextInt(3), random);
     String at = "seed=" + seed;
     for (Kept kept : chunks) {
-      MemorySegment bytes = MemorySegment.ofArray(new byte[(int) Kept.encodedBytes(layout) + 3]);
+      MemorySegment bytes = MemorySegment.ofArray(new byte[(int) Kept.encodedBytes(layout, false) + 3]);
       kept.writeTo(bytes, 3);
-      Kept read = Kept.read(layout, bytes, 3);
+      Kept read = Kept.read(layout, false, bytes, 3);
       assertEquals(kept, read, at);
       assertEquals(kept.hashCode(), read.hashCode(), at);
       int bit = 3 * Byte.SIZE;
@@ -95,7 +115,7 @@ class KeptTest {
         }
       }
       bytes.fill((byte) 0);
-      assertEquals(keptInAll == 0, kept.equals(Kept.read(layout, bytes, 3)), at);
+      assertEquals(keptInAll == 0, kept.equals(Kept.read(layout, false, bytes, 3)), at);
     }
     assertNotEquals(chunks[0], null);
   }
