@@ -53,6 +53,7 @@ final class GroupBuffers {
   Strand first = new Strand(0);
   Strand second = new Strand(0);
   byte[] packed = new byte[0];
+  byte[] upper = new byte[0];
   int[] pairs = new int[0];
   short[] scaleBits = new short[0];
   short[] zeroBits = new short[0];
@@ -64,9 +65,11 @@ final class GroupBuffers {
   /** Makes room for the rows and scales of {@code plan}. */
   void fit(GroupPlan plan) {
     if (first.codes.length < plan.first()) {
-      first = new Strand(plan.first());
-      second = new Strand(plan.first()); // as long as the first, so that loops need not tell odd widths apart
+      int even = 2 * plan.quarter(); // for both, so that loops need not tell odd widths apart
+      first = new Strand(even);
+      second = new Strand(even);
       packed = new byte[plan.first()];
+      upper = new byte[plan.quarter()];
       pairs = new int[plan.first()];
     }
     int most = plan.scales(plan.rows(0));

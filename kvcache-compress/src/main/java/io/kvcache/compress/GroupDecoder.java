@@ -59,14 +59,29 @@ final class GroupDecoder {
 
   private void readCodes(long from) {
     GroupBuffers b = buffers;
-    if (plan.bits() == 8) {
-      MemorySegment.copy(stored, Segments.BYTE, from, b.first.codes, 0, plan.first());
-      MemorySegment.copy(stored, Segments.BYTE, from + plan.first(), b.second.codes, 0, plan.second());
-    } else {
-      MemorySegment.copy(stored, Segments.BYTE, from, b.packed, 0, plan.first());
-      RowKernels.lowNibbles(b.packed, b.first.codes, plan.first());
-      RowKernels.highNibbles(b.packed, b.second.codes, plan.first());
+    switch (plan.bits()) {
+      case 8 -> {
+        MemorySegment.copy(stored, Segments.BYTE, from, b.first.codes, 0, plan.first());
+        MemorySegment.copy(stored, Segments.BYTE, from + plan.first(), b.second.codes, 0, plan.second());
+      }
+      case 4 -> {
+        MemorySegment.copy(stored, Segments.BYTE, from, b.packed, 0, plan.first());
+        RowKernels.unpack(b.packed, 0, 15, b.first.codes, plan.first());
+        RowKernels.unpack(b.packed, 4, 15, b.second.codes, plan.first());
+      }
+      default -> {
+        MemorySegment.copy(stored, Segments.BYTE, from, b.packed, 0, plan.quarter());
+        readQuarters(b.first.codes, 0);
+        readQuarters(b.second.codes, 4);
+      }
     }
+  }
+
+  private void readQuarters(byte[] codes, int shift) {
+    int n = plan.quarter();
+    RowKernels.unpack(buffers.packed, shift, 3, codes, n);
+    RowKernels.unpack(buffers.packed, shift + 2, 3, buffers.upper, n);
+    System.arraycopy(buffers.upper, 0, codes, n, n);
   }
 
   private void dequantize(Strand secondScales) {

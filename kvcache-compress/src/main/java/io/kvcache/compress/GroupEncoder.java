@@ -4,6 +4,7 @@ import io.kvcache.DType;
 import io.kvcache.compress.GroupBuffers.Strand;
 import io.kvcache.compress.kernel.RowKernels;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 
 /** Encodes blocks: one pass for the range of every group, one for the codes. */
 final class GroupEncoder {
@@ -158,13 +159,24 @@ final class GroupEncoder {
     if (plan.bits() == 8) {
       MemorySegment.copy(b.first.codes, 0, target, Segments.BYTE, to, plan.first());
       MemorySegment.copy(b.second.codes, 0, target, Segments.BYTE, to + plan.first(), plan.second());
-    } else {
-      if (plan.first() > plan.second()) {
-        b.second.codes[plan.second()] = 0; // the unused half of the last byte
-      }
-      RowKernels.joinNibbles(b.first.codes, b.second.codes, b.packed, plan.first());
-      MemorySegment.copy(b.packed, 0, target, Segments.BYTE, to, plan.first());
+      return;
     }
+    int most = 2 * plan.quarter();
+    Arrays.fill(b.first.codes, plan.first(), most, (byte) 0); // the unused bits of the last byte
+    Arrays.fill(b.second.codes, plan.second(), most, (byte) 0);
+    if (plan.bits() == 2) {
+      joinQuarters(b.first.codes);
+      joinQuarters(b.second.codes);
+    }
+    RowKernels.join(b.first.codes, b.second.codes, 4, b.packed, plan.codeBytes());
+    MemorySegment.copy(b.packed, 0, target, Segments.BYTE, to, plan.codeBytes());
+  }
+
+  /** Puts the two halves of a strand's codes into one. */
+  private void joinQuarters(byte[] codes) {
+    int n = plan.quarter();
+    System.arraycopy(codes, n, buffers.upper, 0, n);
+    RowKernels.join(codes, buffers.upper, 2, codes, n);
   }
 
   /** Reads a row into the strands' values. */

@@ -8,7 +8,7 @@ import io.kvcache.KvShape;
  * Where everything lies in a half quantized by groups. {@link GroupQuantizer} describes the format.
  *
  * @param shape the half
- * @param bits bits of a code, 4 or 8
+ * @param bits bits of a code, 2, 4 or 8
  * @param group tokens of a block, and channels of a group of values
  */
 record GroupPlan(KvShape shape, int bits, int group) {
@@ -36,6 +36,11 @@ record GroupPlan(KvShape shape, int bits, int group) {
     return channels() / 2;
   }
 
+  /** Channels of the longer half of the first strand: two of each strand share a byte of 2-bit codes. */
+  int quarter() {
+    return (first() + 1) / 2;
+  }
+
   /** Whether the strands are the even and the odd channels, not the lower and the upper ones. */
   boolean interleaved() {
     return shape.dtype() == DType.BF16;
@@ -56,7 +61,11 @@ record GroupPlan(KvShape shape, int bits, int group) {
 
   /** Bytes of a row's codes. */
   int codeBytes() {
-    return bits == 8 ? channels() : first();
+    return switch (bits) {
+      case 8 -> channels();
+      case 4 -> first();
+      default -> quarter();
+    };
   }
 
   int rowBytes() {

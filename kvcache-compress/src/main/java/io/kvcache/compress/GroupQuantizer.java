@@ -8,7 +8,7 @@ import io.kvcache.spi.MalformedDataException;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Asymmetric quantization to 8 or 4 bits by groups, in the form of KIVI (Liu et al., ICML 2024): a key's
+ * Asymmetric quantization to 8, 4 or 2 bits by groups, in the form of KIVI (Liu et al., ICML 2024): a key's
  * outliers sit in fixed channels, so keys share a scale per channel over a group of tokens, and values per
  * token over a group of channels. KIVI's uncompressed residual of recent tokens has no counterpart here: only
  * full chunks are stored, and the engine holds what follows them.
@@ -25,7 +25,9 @@ import java.lang.foreign.MemorySegment;
  * keys      : S = C, one for each channel, in strand order
  * values    : S = rows · ⌈C/G⌉, by row, then by group of G neighbouring channels (the last may be smaller)
  * codes     : a row's codes in strand order; int8 one byte each, signed, code − 128;
- *             int4 ⌈C/2⌉ bytes, byte i = first[i] | second[i] · 16, unused bits 0 and ignored
+ *             int4 ⌈C/2⌉ bytes, byte i = first[i] | second[i] · 16;
+ *             int2 Q = ⌈⌈C/2⌉/2⌉ bytes, byte i = first[i] | first[Q + i] · 4 | second[i] · 16 | second[Q + i] · 64;
+ *             unused bits are 0, and ignored
  * </pre>
  *
  * <p><em>Strand order</em> is the first strand, then the second. Of BF16 rows they are the even channels
@@ -34,11 +36,11 @@ import java.lang.foreign.MemorySegment;
  * lower ⌈C/2⌉ channels and the rest, which is the natural order.
  *
  * <p>Decoding: {@code value = offset + stored code · scale}, with {@code offset = zero + 128 · scale} for
- * int8 and {@code zero} for int4; every operation rounded to binary32, none fused; then rounded to the element
+ * int8 and {@code zero} for int4 and int2; every operation rounded to binary32, none fused; then rounded to the element
  * type, half to even. A scale must be finite and not negative, not −0 either; a zero finite.
  *
  * <p>Encoding: {@code zero} is the group's least value rounded down to binary16, {@code scale =
- * (greatest − zero) / most} rounded up to binary16, {@code most} 255 or 15; then {@code code =
+ * (greatest − zero) / most} rounded up to binary16, {@code most} 255, 15 or 3; then {@code code =
  * min(⌊(value − zero) · (1 / scale) + ½⌋, most)} with those rounded numbers in binary32, where 1/0 counts as
  * 0. So |error| ≤ scale / 2, plus the roundings of decoding. −0 comes back as +0.
  *
@@ -73,6 +75,10 @@ final class GroupQuantizer implements Compressor {
 
   static GroupQuantizer int4(int group) {
     return new GroupQuantizer(3, 4, 0.989, group);
+  }
+
+  static GroupQuantizer int2(int group) {
+    return new GroupQuantizer(5, 2, 0.93, group);
   }
 
   private static boolean isGroupSize(int group) {

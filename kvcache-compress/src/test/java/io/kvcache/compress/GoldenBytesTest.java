@@ -26,15 +26,18 @@ class GoldenBytesTest {
   @CsvSource({
     "int8, BF16, 00082708230827000000c34056807f80a45aa4c936c9ed12ed12ed1236c9365aa45a7f807f",
     "int4, BF16, 00783778337837000000c34056000f220d440b66099906bb04dd02ff00",
+    "int2, BF16, 00ab40ab3cab40000000c340560c0c191926263333",
     "int8, F16, 000827082708230000405600c380807fa4a45ac9c936eded121212ed3636c95a5aa47f7f80",
     "int4, F16, 007837783778330000405600c3f000d202b404960669094b0b2d0d0f0f",
+    "int2, F16, 00ab40ab40ab3c0000405600c3303025251a1a0f0f",
     "int8, F32, 000827082708230000405600c380807fa4a45ac9c936eded121212ed3636c95a5aa47f7f80",
-    "int4, F32, 007837783778330000405600c3f000d202b404960669094b0b2d0d0f0f"
+    "int4, F32, 007837783778330000405600c3f000d202b404960669094b0b2d0d0f0f",
+    "int2, F32, 00ab40ab40ab3c0000405600c3303025251a1a0f0f"
   })
   void keysAreQuantizedAsVersion1Does(String codec, DType dtype, String stored) throws Exception {
     KvShape shape = new KvShape(KvHalf.KEYS, 8, 1, 3, dtype);
     MemorySegment half = threeChannels(shape);
-    assertQuantized(codec, shape, half, stored, 0.21f);
+    assertQuantized(codec, shape, half, stored, codec.equals("int2") ? 1.2f : 0.21f);
   }
 
   @ParameterizedTest
@@ -44,16 +47,19 @@ class GoldenBytesTest {
         + "fd57f",
     "int4, BF16, 0023386732233c6736000000c8000000cc00112233445566778899aabbccddeeff50fa0011223344556"
         + "6778899aabbccddeeff50fa",
+    "int2, BF16, 002b41003c2b450040000000c8000000cc88888899dddddd51ea88888899dddddd51ea",
     "int8, F16, 00c8270722c82b0726000000c8000000cc80889099a1a9b1bac2cad2dae3ebf3fb040c141c242d353d45"
         + "4e565e666f777f80d52a7f80889099a1a9b1bac2cad2dae3ebf3fb040c141c242d353d454e565e666f777f80d5"
         + "2a7f",
     "int4, F16, 0023386732233c6736000000c8000000cc9090a1a1b2b2c3c3d4d4e5e5f6f60757a8f89090a1a1b2b2c3"
         + "c3d4d4e5e5f6f60757a8f8",
+    "int2, F16, 002b41003c2b450040000000c8000000cce4e4e4e4e42465a9f9e4e4e4e4e42465a9f9",
     "int8, F32, 00c8270722c82b0726000000c8000000cc80889099a1a9b1bac2cad2dae3ebf3fb040c141c242d353d45"
         + "4e565e666f777f80d52a7f80889099a1a9b1bac2cad2dae3ebf3fb040c141c242d353d454e565e666f777f80d5"
         + "2a7f",
     "int4, F32, 0023386732233c6736000000c8000000cc9090a1a1b2b2c3c3d4d4e5e5f6f60757a8f89090a1a1b2b2c3"
-        + "c3d4d4e5e5f6f60757a8f8"
+        + "c3d4d4e5e5f6f60757a8f8",
+    "int2, F32, 002b41003c2b450040000000c8000000cce4e4e4e4e42465a9f9e4e4e4e4e42465a9f9"
   })
   void valuesAreQuantizedAsVersion1Does(String codec, DType dtype, String stored) throws Exception {
     // Two tokens of a full group, c / 4, and a smaller one, c - 40; everything doubled in the second token.
@@ -63,13 +69,17 @@ class GoldenBytesTest {
       int channel = i % 36;
       KvSamples.set(shape, half, i, (channel < 32 ? channel * 0.25f : channel - 40) * (i / 36 + 1));
     }
-    assertQuantized(codec, shape, half, stored, 0.52f);
+    assertQuantized(codec, shape, half, stored, codec.equals("int2") ? 2.7f : 0.52f);
   }
 
   private static void assertQuantized(String name, KvShape shape, MemorySegment half, String stored,
       float bound)
       throws MalformedDataException {
-    Compressor codec = name.equals("int8") ? Compressors.int8(32) : Compressors.int4(32);
+    Compressor codec = switch (name) {
+      case "int8" -> Compressors.int8(32);
+      case "int4" -> Compressors.int4(32);
+      default -> Compressors.int2(32);
+    };
     assertEquals(stored, hex(codec, shape, half), shape.toString());
     MemorySegment decoded = half(shape);
     codec.decompress(shape, 32, bytes(stored), decoded);

@@ -14,7 +14,7 @@ import java.lang.foreign.MemorySegment;
 abstract class GroupQuantizerContract extends CompressorContract {
   private final int most;
 
-  /** With the highest code, 15 or 255. */
+  /** With the highest code, 3, 15 or 255. */
   GroupQuantizerContract(int most) {
     this.most = most;
   }

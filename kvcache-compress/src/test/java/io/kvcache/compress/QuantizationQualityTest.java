@@ -10,6 +10,7 @@ import io.kvcache.spi.Compressor;
 import io.kvcache.spi.MalformedDataException;
 import io.kvcache.testkit.KvSamples;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 
 /** What the choice of groups is for: outlier channels, and sizes that add up. */
@@ -22,7 +23,9 @@ class QuantizationQualityTest {
     for (KvShape shape : new KvShape[] {KEYS, VALUES}) {
       double int8 = relativeError(Compressors.int8(), shape, shape);
       double int4 = relativeError(Compressors.int4(), shape, shape);
+      double int2 = relativeError(Compressors.int2(), shape, shape);
       assertTrue(int8 * 8 < int4, "int8 " + int8 + ", int4 " + int4);
+      assertTrue(int4 * 3 < int2, "int4 " + int4 + ", int2 " + int2);
       assertTrue(relativeError(Compressors.int4(32), shape, shape)
           < relativeError(Compressors.int4(64), shape, shape));
     }
@@ -43,13 +46,15 @@ class QuantizationQualityTest {
     assertEquals(4 + elements + elements / 64 * 4, storedBytes(Compressors.int8(), VALUES));
     assertEquals(8 + elements / 2 + elements / 32 * 4, storedBytes(Compressors.int4(), KEYS));
     assertEquals(8 + elements / 2 + elements / 32 * 4, storedBytes(Compressors.int4(), VALUES));
+    assertEquals(8 + elements / 4 + elements / 32 * 4, storedBytes(Compressors.int2(), KEYS));
+    assertEquals(8 + elements / 4 + elements / 32 * 4, storedBytes(Compressors.int2(), VALUES));
   }
 
   /** Decisions rest on it before anything was stored. */
   @Test
   void usualSizesAreThoseOfOrdinaryContent() {
     for (KvShape shape : new KvShape[] {KEYS, VALUES, new KvShape(KvHalf.KEYS, 19, 2, 64, DType.BF16)}) {
-      for (Compressor codec : new Compressor[] {Compressors.int8(), Compressors.int4()}) {
+      for (Compressor codec : List.of(Compressors.int8(), Compressors.int4(), Compressors.int2())) {
         assertEquals(storedBytes(codec, shape), codec.usualStoredBytes(shape), codec.name() + " " + shape);
       }
     }

@@ -80,10 +80,13 @@ class RealKvTest {
     for (KvHalf half : KvHalf.values()) {
       Score int8 = score(Compressors.int8(), half);
       Score int4 = score(Compressors.int4(), half);
+      Score int2 = score(Compressors.int2(), half);
       assertTrue(int8.relativeError < 0.01, half + " " + int8);
       assertTrue(int4.relativeError < 0.15, half + " " + int4);
+      assertTrue(int2.relativeError < 0.53, half + " " + int2);
       assertTrue(int8.storedShare < 0.56, half + " " + int8);
       assertTrue(int4.storedShare < 0.33, half + " " + int4);
+      assertTrue(int2.storedShare < 0.19, half + " " + int2);
     }
   }
 

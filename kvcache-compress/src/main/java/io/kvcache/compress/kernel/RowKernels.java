@@ -30,24 +30,17 @@ public final class RowKernels {
     }
   }
 
-  /** Takes 4-bit codes apart: the low halves of {@code packed}. */
-  public static void lowNibbles(byte[] packed, byte[] codes, int n) {
+  /** Takes codes out of the bytes that they share: {@code codes = (packed >> shift) & mask}. */
+  public static void unpack(byte[] packed, int shift, int mask, byte[] codes, int n) {
     for (int i = 0; i < n; i++) {
-      codes[i] = (byte) (packed[i] & 15);
+      codes[i] = (byte) ((packed[i] >> shift) & mask);
     }
   }
 
-  /** Takes 4-bit codes apart: the high halves of {@code packed}. */
-  public static void highNibbles(byte[] packed, byte[] codes, int n) {
+  /** Puts codes into shared bytes: {@code packed = low | high << shift}; {@code packed} may be one of them. */
+  public static void join(byte[] low, byte[] high, int shift, byte[] packed, int n) {
     for (int i = 0; i < n; i++) {
-      codes[i] = (byte) ((packed[i] >> 4) & 15);
-    }
-  }
-
-  /** Puts two 4-bit codes into each byte. */
-  public static void joinNibbles(byte[] low, byte[] high, byte[] packed, int n) {
-    for (int i = 0; i < n; i++) {
-      packed[i] = (byte) (low[i] | (high[i] << 4));
+      packed[i] = (byte) (low[i] | (high[i] << shift));
     }
   }
 
