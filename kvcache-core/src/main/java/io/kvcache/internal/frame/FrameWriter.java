@@ -28,6 +28,7 @@ public final class FrameWriter implements AutoCloseable {
   private final Kept kept;
   private final HalfTable halves;
   private ChunkScores scores;
+  private MemorySegment gathered;
 
   /** A writer into {@code write}, which was claimed with the plan's {@link FramePlan#maxPartBytes}. */
   public FrameWriter(FramePlan plan, Compressor compressor, TierWrite write) {
@@ -64,11 +65,19 @@ public final class FrameWriter implements AutoCloseable {
       halves.set(layer, half, shape.bytes(), Checksums.crc(slot), contentCrc);
       return shape.bytes();
     }
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment rows = arena.allocate(shape.bytes(), Preamble.BYTES);
+    synchronized (this) {
+      MemorySegment rows = gathered(shape.bytes());
       Gather.rows(spec, half, source, kept, layer, rows);
       return encodeRows(shape, layer, rows, contentCrc);
     }
+  }
+
+  /** Room for the rows of one half, which the next half takes over: fresh memory for each costs more than the rows. */
+  private MemorySegment gathered(long bytes) {
+    if (gathered == null || gathered.byteSize() < bytes) {
+      gathered = Arena.ofAuto().allocate(bytes, Preamble.BYTES);
+    }
+    return gathered.asSlice(0, bytes);
   }
 
   /**

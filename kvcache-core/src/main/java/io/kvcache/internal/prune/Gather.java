@@ -16,13 +16,37 @@ public final class Gather {
    */
   public static void rows(LayerSpec spec, KvHalf half, MemorySegment dense, Kept kept, int layer,
       MemorySegment target) {
-    long headBytes = spec.rowBytes(half) / spec.kvHeads();
     long rowBytes = spec.rowBytes(half);
+    if (kept.uniform() || spec.kvHeads() == 1) {
+      wholeRows(kept.bitmap(layer, 0), rowBytes, dense, target);
+      return;
+    }
+    long headBytes = rowBytes / spec.kvHeads();
     for (int head = 0; head < spec.kvHeads(); head++) {
-      int[] positions = kept.positions(layer, head);
-      for (int row = 0; row < positions.length; row++) {
-        MemorySegment.copy(dense, positions[row] * rowBytes + head * headBytes, target,
-            row * rowBytes + head * headBytes, headBytes);
+      long[] bitmap = kept.bitmap(layer, head);
+      long to = head * headBytes;
+      for (int word = 0; word < bitmap.length; word++) {
+        for (long rest = bitmap[word]; rest != 0; rest &= rest - 1) {
+          long token = word * (long) Long.SIZE + Long.numberOfTrailingZeros(rest);
+          MemorySegment.copy(dense, token * rowBytes + head * headBytes, target, to, headBytes);
+          to += rowBytes;
+        }
+      }
+    }
+  }
+
+  /** Moves rows of all heads at once, and as many as follow each other. */
+  private static void wholeRows(long[] bitmap, long rowBytes, MemorySegment dense, MemorySegment target) {
+    long to = 0;
+    for (int word = 0; word < bitmap.length; word++) {
+      long rest = bitmap[word];
+      while (rest != 0) {
+        int first = Long.numberOfTrailingZeros(rest);
+        int count = Long.numberOfTrailingZeros(~(rest >>> first));
+        long bytes = count * rowBytes;
+        MemorySegment.copy(dense, (word * (long) Long.SIZE + first) * rowBytes, target, to, bytes);
+        to += bytes;
+        rest = first + count == Long.SIZE ? 0 : rest >>> first + count << first + count;
       }
     }
   }
@@ -41,8 +65,12 @@ public final class Gather {
       throw new IllegalArgumentException(
           kept + " rows from " + firstRow + " on do not fit " + totalRows + " rows");
     }
-    long headBytes = spec.rowBytes(half) / spec.kvHeads();
     long rowBytes = spec.rowBytes(half);
+    if (spec.kvHeads() == 1) {
+      MemorySegment.copy(stored, 0, target, firstRow * rowBytes, kept * rowBytes);
+      return;
+    }
+    long headBytes = rowBytes / spec.kvHeads();
     for (int head = 0; head < spec.kvHeads(); head++) {
       long at = ((long) head * totalRows + firstRow) * headBytes;
       for (int row = 0; row < kept; row++) {

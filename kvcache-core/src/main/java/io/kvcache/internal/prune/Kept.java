@@ -119,6 +119,11 @@ public final class Kept {
     return positions;
   }
 
+  /** A bit for each token of the chunk; not to be changed. */
+  long[] bitmap(int layer, int kvHead) {
+    return bitmaps[layer][kvHead];
+  }
+
   /** Bytes of the encoding, for every chunk of this layout. */
   public static long encodedBytes(KvLayout layout, boolean uniform) {
     long bitmaps = uniform ? 1 : layout.layers().stream().mapToLong(layer -> layer.kvHeads()).sum();

@@ -121,14 +121,15 @@ class KeptTest {
   }
 
   /** Goal: rows go where they belong. Method: every element names its token, head and channel. */
-  @RepeatedTest(10)
+  @RepeatedTest(40)
   void gatheredRowsAreThoseOfTheirTokens(RepetitionInfo run) {
     long seed = Long.getLong("test.seed", run.getCurrentRepetition());
     SplittableRandom random = new SplittableRandom(seed);
     LayerSpec spec =
         new LayerSpec(1 + random.nextInt(3), 1 + random.nextInt(5), 1 + random.nextInt(5), DType.F32, 0);
-    KvLayout layout = new KvLayout(List.of(spec), 32);
-    Kept[] chunks = select(layout, 3, random);
+    KvLayout layout = new KvLayout(List.of(spec), 16 << random.nextInt(5));
+    int tokens = layout.chunkTokens();
+    Kept[] chunks = random.nextBoolean() ? select(layout, 3, random) : uniform(layout, 3, random);
     int total = Arrays.stream(chunks).mapToInt(kept -> kept.count(0)).sum();
     for (KvHalf half : KvHalf.values()) {
       int dim = half == KvHalf.KEYS ? spec.keyDim() : spec.valueDim();
@@ -137,7 +138,7 @@ class KeptTest {
       for (int chunk = 0; chunk < chunks.length; chunk++) {
         int kept = chunks[chunk].count(0);
         float[] stored = new float[kept * spec.kvHeads() * dim];
-        Gather.rows(spec, half, MemorySegment.ofArray(dense(spec, chunk, dim)), chunks[chunk], 0,
+        Gather.rows(spec, half, MemorySegment.ofArray(dense(spec, tokens, chunk, dim)), chunks[chunk], 0,
             MemorySegment.ofArray(stored));
         Gather.toHeadMajor(spec, half, kept, MemorySegment.ofArray(stored), MemorySegment.ofArray(headMajor),
             row,
@@ -149,7 +150,7 @@ class KeptTest {
         for (int chunk = 0; chunk < chunks.length; chunk++) {
           for (int token : chunks[chunk].positions(0, head)) {
             for (int d = 0; d < dim; d++) {
-              assertEquals(name(chunk, token, head, d), headMajor[at++], "seed=" + seed);
+              assertEquals(name(chunk * tokens + token, head, d), headMajor[at++], "seed=" + seed);
             }
           }
         }
@@ -168,16 +169,33 @@ class KeptTest {
         () -> Gather.toHeadMajor(spec, KvHalf.KEYS, 3, rows, rows, -1, 4));
   }
 
-  private static float[] dense(LayerSpec spec, int chunk, int dim) {
-    float[] elements = new float[32 * spec.kvHeads() * dim];
+  private static float[] dense(LayerSpec spec, int tokens, int chunk, int dim) {
+    float[] elements = new float[tokens * spec.kvHeads() * dim];
     for (int i = 0; i < elements.length; i++) {
-      elements[i] = name(chunk, i / dim / spec.kvHeads(), i / dim % spec.kvHeads(), i % dim);
+      elements[i] =
+          name(chunk * tokens + i / dim / spec.kvHeads(), i / dim % spec.kvHeads(), i % dim);
     }
     return elements;
   }
 
-  private static float name(int chunk, int token, int head, int d) {
-    return ((chunk * 32 + token) * 8 + head) * 8 + d;
+  private static float name(int token, int head, int d) {
+    return (token * 8 + head) * 8 + d;
+  }
+
+  /** Runs of tokens of all lengths, up to all of a chunk and none. */
+  private static Kept[] uniform(KvLayout layout, int chunks, SplittableRandom random) {
+    Kept[] kept = new Kept[chunks];
+    for (int chunk = 0; chunk < chunks; chunk++) {
+      long[] bitmap = new long[(layout.chunkTokens() + 63) / 64];
+      boolean set = random.nextBoolean();
+      int often = 1 + random.nextInt(60);
+      for (int token = 0; token < layout.chunkTokens(); token++) {
+        set ^= random.nextInt(often) == 0;
+        bitmap[token / 64] |= set ? 1L << token : 0;
+      }
+      kept[chunk] = Kept.uniform(layout, bitmap);
+    }
+    return kept;
   }
 
   private static KvLayout layout(SplittableRandom random) {
