@@ -134,8 +134,8 @@ public final class Compressors {
     all.add(entropy(1));
     all.add(int4());
     all.add(entropy(2));
-    all.add(int2());
     all.add(entropy(3));
+    all.add(int2());
     return List.copyOf(all);
   }
 }

@@ -78,7 +78,7 @@ final class GroupQuantizer implements Compressor {
   }
 
   static GroupQuantizer int2(int group) {
-    return new GroupQuantizer(5, 2, 0.93, group);
+    return new GroupQuantizer(5, 2, group == 32 ? 0.93 : 0.9, group); // the latter is assumed: coarser, not measured
   }
 
   private static boolean isGroupSize(int group) {
