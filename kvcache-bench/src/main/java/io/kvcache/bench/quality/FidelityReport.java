@@ -153,11 +153,12 @@ final class FidelityReport {
     for (DropMethod method : DropMethod.values()) {
       if (method != DropMethod.NONE) {
         series.add(series(method.label(), rows, of, row -> row.encoding().dropping() == method
-            && row.encoding().codec() == Encoding.RAW.codec()));
+            && row.encoding().codec() == Encoding.RAW.codec() && !row.encoding().uniform()));
         series.add(series(method.label() + "+", rows, of, row -> row.encoding().dropping() == method
             && row.encoding().codec() != Encoding.RAW.codec()));
       }
     }
+    series.add(series("same tokens everywhere", rows, of, row -> row.encoding().uniform()));
     series.removeIf(each -> each.points().isEmpty());
     series.add(new Series("frontier", true, frontier(rows, row -> sign * of.applyAsDouble(row)).stream()
         .map(row -> point(row, of)).toList()));
@@ -225,6 +226,7 @@ final class FidelityReport {
         .orElse(0));
     parameters.put("dropping", encoding.dropping().label());
     parameters.put("retainedPercent", encoding.retainedPercent());
+    parameters.put("uniform", encoding.uniform());
     return parameters;
   }
 }

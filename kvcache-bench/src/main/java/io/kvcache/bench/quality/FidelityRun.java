@@ -32,6 +32,7 @@ import java.util.stream.Stream;
  */
 final class FidelityRun implements AutoCloseable {
   static final int[] PERCENTS = {90, 70, 50, 30, 10};
+  private static final int UNIFORM_PERCENT = 50;
 
   static final int CHUNK_TOKENS = CachedModel.CHUNK_TOKENS;
 
@@ -63,7 +64,10 @@ final class FidelityRun implements AutoCloseable {
         .withChunkTokens(CHUNK_TOKENS);
   }
 
-  /** Every codec, and every way to drop tokens at every rate, alone and with int4 on top, in the order of reports. */
+  /**
+   * Every codec; every way to drop tokens at every rate, alone and with int4 on top; and, at one rate, with the same
+   * tokens kept everywhere. In the order of reports.
+   */
   static List<Encoding> encodings() {
     List<Encoding> encodings = new ArrayList<>(List.of(Encoding.RAW));
     Compressors.all().forEach(codec -> encodings.add(Encoding.of(codec.codec())));
@@ -72,6 +76,11 @@ final class FidelityRun implements AutoCloseable {
         if (method != DropMethod.NONE) {
           Arrays.stream(PERCENTS).forEach(percent -> encodings.add(base.keeping(method, percent)));
         }
+      }
+    }
+    for (DropMethod method : DropMethod.values()) {
+      if (method != DropMethod.NONE) {
+        encodings.add(Encoding.RAW.keepingUniformly(method, UNIFORM_PERCENT));
       }
     }
     return encodings;
