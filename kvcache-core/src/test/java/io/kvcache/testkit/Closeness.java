@@ -20,7 +20,7 @@ import java.util.Arrays;
  * quality: each thousandth that it is below 1 allows for a hundredth of error, where int8 to int2 need 0.6 to 0.9.
  * What would come of zeros, or of the mean, is never close enough.
  */
-final class Closeness {
+public final class Closeness {
   private static final double OF_BITS = 2.5;
   private static final double OF_QUALITY = 10;
   private static final double MOST = 0.9;
@@ -32,7 +32,8 @@ final class Closeness {
   private final MemorySegment source;
   private final MemorySegment decoded;
 
-  Closeness(Compressor codec, KvShape shape, MemorySegment source, MemorySegment decoded) {
+  /** Of what came back of {@code source}, which is not of a type that only lossless codecs know. */
+  public Closeness(Compressor codec, KvShape shape, MemorySegment source, MemorySegment decoded) {
     assertFalse(shape.dtype() == DType.OPAQUE || shape.dtype() == DType.FP8,
         "a lossy codec of " + shape.dtype() + " says itself how far it may be off");
     this.codec = codec;
@@ -51,7 +52,7 @@ final class Closeness {
   }
 
   /** Of any numbers: those that are not finite come back as they were, the others as close as all of them must. */
-  void requireAll() {
+  public void requireAll() {
     double error = 0;
     double power = 0;
     for (long at = 0; at < shape.elements(); at++) {
